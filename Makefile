@@ -1,0 +1,52 @@
+# `make lab` and `make test` need nothing but Python 3.11 or newer. All paths are relative: the
+# folder may lie in a path with spaces, and the scripts of a .venv do not bear that, its Python does.
+
+export PYTHON
+IN_VENV := .venv/bin/python
+install = python=$$(sh tools/find_python.sh) && "$$python" tools/bootstrap.py $(1)
+
+.PHONY: help lab test reset notebooks badges bench test-oldest draft undraft
+
+help:  ## lists the commands
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
+
+lab:  ## installs, then opens JupyterLab on your copy of the lessons in work/
+	@$(call install,lab)
+	@$(IN_VENV) tools/lab.py
+
+reset:  ## starts one lesson afresh, keeping your file under a dated name: make reset LESSON=03
+	@$(call install,lab)
+	@$(IN_VENV) tools/workspace.py "$(LESSON)"
+
+# Last of all one call of pytest for everything, so that its closing line speaks for all.
+test:  ## lint, spelling, types, unit tests and strict nbval over every lesson
+	@$(call install,dev)
+	$(IN_VENV) -m ruff check
+	$(IN_VENV) -m ruff format --check
+	$(IN_VENV) -m codespell_lib
+	$(IN_VENV) -m mypy
+	$(IN_VENV) -m pytest tests notebooks --nbval --nbval-current-env --nbval-cell-timeout=300
+
+test-oldest:  ## the unit tests on the lowest versions that pyproject.toml allows
+	@$(call install,dev)
+	@$(IN_VENV) tools/oldest.py
+
+notebooks:  ## executes and measures every lesson, or LESSON=03, and writes the outputs back
+	@$(call install,dev)
+	@$(IN_VENV) tools/execute_notebooks.py $(LESSON)
+
+badges:  ## stamps the address of the course into every lesson: make badges REPO=owner/name
+	@$(call install,dev)
+	@$(IN_VENV) tools/stamp.py --repository "$(REPO)"
+
+bench:  ## measured ratios against the reference libraries, into course_utils/results/
+	@$(call install,dev)
+	@$(IN_VENV) tools/bench.py
+
+draft:  ## writes one lesson as a script, for editing: make draft LESSON=03
+	@$(call install,dev)
+	@$(IN_VENV) tools/draft.py out "$(LESSON)"
+
+undraft:  ## puts the edited script back into the notebook: make undraft LESSON=03
+	@$(call install,dev)
+	@$(IN_VENV) tools/draft.py in "$(LESSON)"
