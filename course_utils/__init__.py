@@ -1,0 +1,19 @@
+"""The package behind *From Tokens to Patches*, a course on vision transformers.
+
+Flat, one idea a file, in teaching order:
+
+tokenizers    characters, words, byte-level BPE: text into integers        lesson 1
+positions     sinusoidal, learned, rotary, ALiBi, two-dimensional          lesson 2
+attention     scaled dot products, masks, many heads                       lesson 3
+transformer   feed-forward, encoder block, encoder                         lesson 4
+data          text, digits and photographs that need no network
+plotting      figures from plain arrays, each with its description in words
+lesson        what a notebook needs around the teaching
+progress      which exercises were passed, kept in the learner's own folder
+checks        the exercise checks and what they say about wrong answers
+experiments   the recorded studies behind `results/`
+
+Importing `course_utils` imports none of them.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,164 @@
+"""How an answer is checked: it is run on small cases, and a wrong result is matched to its cause.
+
+A check prints and never raises, so that a notebook runs from top to bottom whatever is in it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from course_utils import progress
+
+Check = Callable[[Any], None]
+
+
+class Refused(Exception):
+    """The answer is wrong; the text names the misconception behind it."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    number: str
+    title: str
+    check: Check
+
+
+EXERCISES: dict[str, Exercise] = {}
+
+
+def exercise(number: str, title: str) -> Callable[[Check], Check]:
+    """Register a function as the check of an exercise: it raises `Refused`, or returns."""
+
+    def register(function: Check) -> Check:
+        assert number not in EXERCISES, f"two checks for exercise {number}"
+        EXERCISES[number] = Exercise(number, title, function)
+        return function
+
+    return register
+
+
+def refuse(message: str) -> None:
+    """End a check: the answer is wrong for this reason."""
+    raise Refused(message)
+
+
+def verdict(number: str, answer: Any) -> str:
+    """ "passed", "not attempted", or the reason why the answer is refused."""
+    import torch
+
+    try:
+        # Its own random numbers: the rest of the notebook is the same whatever is checked here.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            find(number).check(answer)
+    except NotImplementedError:
+        return "not attempted"
+    except Refused as reason:
+        return str(reason)
+    except (Exception, SystemExit) as error:  # a learner's code may raise anything
+        return f"Your code stopped with {type(error).__name__}: {error}"
+    return "passed"
+
+
+def check(number: str, answer: Any) -> None:
+    """Print [PASS], [FAIL] with the reason, or [ .. ] for an exercise not attempted yet."""
+    result = verdict(number, answer)
+    if result == "not attempted":
+        print(
+            f"[ .. ] Exercise {number}: not attempted yet. Edit the cell above, then run this one."
+        )
+    elif result == "passed":
+        print(f"[PASS] Exercise {number}: {find(number).title}.")
+        trouble = progress.remember(number)
+        if trouble:
+            print(f"       {trouble}")
+    else:
+        print(f"[FAIL] Exercise {number}: {result}")
+
+
+def pick(number: str, answer: Any, solution: Any) -> Any:
+    """The learner's answer if it passes its check, else the solution: what follows always works."""
+    return answer if verdict(number, answer) == "passed" else solution
+
+
+def find(number: str) -> Exercise:
+    """The exercise of that number. Raises `ValueError`, naming those there are."""
+    from course_utils import checks
+
+    checks.load(number)
+    if number not in EXERCISES:
+        known = ", ".join(sorted(EXERCISES))
+        raise ValueError(f"there is no exercise {number!r}; there are: {known}")
+    return EXERCISES[number]
+
+
+def expect_close(
+    got: Any,
+    expected: Any,
+    mistakes: Mapping[str, Any] | None = None,
+    *,
+    what: str = "your result",
+    tolerance: float = 1e-5,
+) -> None:
+    """Refuse unless `got` is a tensor equal to `expected` in shape and numbers.
+
+    `mistakes` maps a message to the result which that misconception would give: where `got` equals
+    one of them, its message is the answer. Otherwise the message tells the first difference.
+    """
+    import torch
+
+    got = _as_tensor(got, what)
+    expected = torch.as_tensor(expected)
+    if _close(got, expected, tolerance):
+        return
+    for message, wrong in (mistakes or {}).items():
+        if _close(got, torch.as_tensor(wrong), tolerance):
+            refuse(message)
+    if got.shape != expected.shape:
+        refuse(f"{what} has shape {tuple(got.shape)}, but {tuple(expected.shape)} is expected")
+    if got.is_floating_point() and not torch.isfinite(got).all():
+        refuse(f"{what} holds NaN or infinite numbers, and only finite ones are expected")
+    off = ~torch.isclose(got.double(), expected.double(), rtol=tolerance, atol=tolerance)
+    where = tuple(off.nonzero()[0].tolist())
+    refuse(
+        f"{what} has the right shape, but at {list(where)} it is {got[where].item():.4g} "
+        f"where {expected[where].item():.4g} is expected"
+    )
+
+
+def expect_equal(
+    got: Any, expected: Any, mistakes: Mapping[str, Any] | None = None, *, what: str = "your result"
+) -> None:
+    """`expect_close` for anything compared with ==: numbers, text, lists, dictionaries."""
+    if type(got) is type(expected) and got == expected:
+        return
+    for message, wrong in (mistakes or {}).items():
+        if type(got) is type(wrong) and got == wrong:
+            refuse(message)
+    if got is None:
+        refuse(f"{what} is None: does your function end in `return ...`?")
+    refuse(f"{what} is {_short(got)}, but {_short(expected)} is expected")
+
+
+def _as_tensor(got: Any, what: str) -> Any:
+    import torch
+
+    if got is None:
+        refuse(f"{what} is None: does your function end in `return ...`?")
+    try:
+        return torch.as_tensor(got).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise Refused(f"{what} must be a tensor or numbers; got {type(got).__name__}") from None
+
+
+def _close(a: Any, b: Any, tolerance: float) -> bool:
+    import torch
+
+    return a.shape == b.shape and torch.allclose(
+        a.double(), b.double(), rtol=tolerance, atol=tolerance, equal_nan=True
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,0 +1,130 @@
+"""Figures from plain arrays. Every figure ends in `show(fig, alt=...)`: the finding, in words.
+
+Nothing is told by color alone: `COLORS` (Okabe and Ito 2008, told apart with any kind of color
+vision) go together with `MARKERS`, `LINES` or `HATCHES`.
+"""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
+
+
+def use_course_style() -> None:
+    """The look of every figure; called by the set-up cell."""
+    plt.rcParams.update(
+        {
+            "figure.figsize": (7.0, 3.6),
+            "figure.dpi": 96,
+            "figure.constrained_layout.use": True,
+            "axes.prop_cycle": plt.cycler(color=COLORS),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "font.size": 11,
+            "image.cmap": "viridis",
+            "image.interpolation": "nearest",
+        }
+    )
+
+
+def show(fig: Figure, *, alt: str) -> None:
+    """Display `fig` as a picture, with the same finding in words under a fold, and close it.
+
+    `alt` goes to the picture's metadata, where web pages take it from, and under the fold, because
+    JupyterLab and GitHub pass no alt text on. Raises `ValueError` for an alt text under 40
+    characters: too short to carry what the figure shows.
+    """
+    from io import BytesIO
+
+    from IPython.display import HTML, Image, display
+
+    alt = " ".join(alt.split())
+    if len(alt) < 40:
+        raise ValueError(
+            f"alt text tells what the figure shows to somebody who cannot see it, so it needs at "
+            f"least 40 characters; got {len(alt)}: {alt!r}. Say what is plotted and what to see."
+        )
+    buffer = BytesIO()
+    fig.savefig(buffer, format="png", metadata={"Software": None})
+    plt.close(fig)
+    picture = Image(data=buffer.getvalue(), format="png", alt=alt)
+    display(
+        {"image/png": picture.data, "text/plain": alt},
+        raw=True,
+        metadata={"image/png": {"alt": alt}},
+    )
+    display(HTML(f"<details><summary>This figure in words</summary><p>{escape(alt)}</p></details>"))
+
+
+def heatmap(
+    ax: Axes,
+    matrix: Any,
+    *,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    numbers: bool = False,
+    **imshow: Any,
+) -> None:
+    """Draw a (rows, columns) matrix with optional labels and the numbers written in the cells."""
+    matrix = np.asarray(matrix)
+    image = ax.imshow(matrix, **imshow)
+    ax.figure.colorbar(image, ax=ax, shrink=0.8)
+    if rows is not None:
+        ax.set_yticks(range(len(rows)), rows)
+    if columns is not None:
+        ax.set_xticks(
+            range(len(columns)), columns, rotation=90 if max(map(len, columns)) > 3 else 0
+        )
+    if numbers:
+        for (i, j), value in np.ndenumerate(matrix):
+            shade = image.cmap(image.norm(value))
+            dark = 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2] < 0.5
+            ax.text(j, i, f"{value:.2f}", ha="center", va="center", color="w" if dark else "k")
+
+
+def lines_with_spread(
+    ax: Axes, x: Any, runs: dict[str, Any], *, spread: str = "standard deviation"
+) -> None:
+    """One line a name from (seeds, points) arrays: the mean, with an error bar of one deviation."""
+    for k, (name, values) in enumerate(runs.items()):
+        values = np.asarray(values, dtype=float)
+        style: dict[str, Any] = {"marker": MARKERS[k % 7], "linestyle": LINES[k % 7], "capsize": 3}
+        ax.errorbar(x, values.mean(axis=0), values.std(axis=0, ddof=1), label=name, **style)
+    ax.legend(title=f"mean ± {spread}", fontsize=9, title_fontsize=9)
+
+
+def token_html(pieces: Iterable[str], ids: Iterable[int]) -> str:
+    """HTML that shows tokens as bordered boxes with their ids below, readable without color.
+
+    A space is drawn as "␣", a line break as "⏎"; each box has its own text direction, so Arabic
+    reads rightly inside a box while the boxes stand in token order, left to right.
+    """
+    tints = ("#dceaf7", "#fdebd0", "#d9f2e6")
+    boxes = []
+    for k, (piece, number) in enumerate(zip(pieces, ids, strict=True)):
+        text = escape(piece.replace(" ", "␣").replace("\n", "⏎"))
+        boxes.append(
+            f'<span style="display:inline-block;margin:2px;padding:1px 4px;border:1px solid #444;'
+            f'border-radius:4px;background:{tints[k % 3]};color:#111;text-align:center">'
+            f'<bdi style="font-family:monospace">{text}</bdi><br>'
+            f'<small style="color:#333">{number}</small></span>'
+        )
+    return f'<div dir="ltr">{"".join(boxes)}</div>'
+
+
+def show_tokens(pieces: Iterable[str], ids: Iterable[int]) -> None:
+    """Display tokens and ids in a notebook: boxes where HTML shows, "text|text" lines elsewhere."""
+    from IPython.display import display
+
+    pieces, ids = list(pieces), list(ids)
+    plain = " | ".join(f"{piece}={number}" for piece, number in zip(pieces, ids, strict=True))
+    display({"text/html": token_html(pieces, ids), "text/plain": plain}, raw=True)
