@@ -5,7 +5,9 @@ import runpy
 import subprocess
 import sys
 import sysconfig
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,3 +48,44 @@ def make_venv(packages_without_course):
         return folder / "bin" / "python"
 
     return make
+
+
+@pytest.fixture
+def without_shape_types(monkeypatch):
+    """The package as its users have it: shapes are not checked by types, only by our own errors."""
+    import jaxtyping
+
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@contextmanager
+def mounted(folder, *options):
+    """A small disk of its own in memory; only root may make one."""
+    command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs root and mount, to make a small disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A disk of 256 KiB, still empty."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    with mounted(folder, "-o", "size=256k") as disk:
+        yield disk
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    """A folder that nobody, not even root, may write to once it is closed."""
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    with mounted(folder, "-o", "size=256k"):
+        remount = ["mount", "-o", "remount,ro", str(folder)]
+        yield SimpleNamespace(folder=folder, close=lambda: subprocess.run(remount, check=True))
