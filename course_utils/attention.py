@@ -58,12 +58,12 @@ def check_mask(mask: Tensor, scores_shape: tuple[int, ...]) -> None:
         )
 
 
-def causal_mask(tokens: int) -> Bool[Tensor, "tokens tokens"]:
+def causal_mask(tokens: int) -> Bool[Tensor, "{tokens} {tokens}"]:
     """True on and below the diagonal: a token may attend to itself and to what came before."""
     return torch.ones(tokens, tokens, dtype=torch.bool).tril()
 
 
-def padding_mask(lengths: Int[Tensor, " batch"], tokens: int) -> Bool[Tensor, "batch 1 1 tokens"]:
+def padding_mask(lengths: Int[Tensor, " batch"], tokens: int) -> Bool[Tensor, "batch 1 1 {tokens}"]:
     """True for the first `lengths[i]` keys of sequence i, for every head and every query.
 
     Raises `ValueError` for a length outside 0 ... tokens.

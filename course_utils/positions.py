@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 def sinusoidal_positions(
     length: int, dim: int, base: float = 10000.0
-) -> Float[Tensor, "length dim"]:
+) -> Float[Tensor, "{length} {dim}"]:
     """Sine and cosine of each position at dim / 2 frequencies (Vaswani et al. 2017, section 3.5).
 
     Column 2i is sin(position / base^(2i/dim)), column 2i+1 the cosine of the same angle, as in the
@@ -34,7 +34,7 @@ def sinusoidal_positions(
 
 def sinusoidal_positions_2d(
     height: int, width: int, dim: int, base: float = 10000.0
-) -> Float[Tensor, "height*width dim"]:
+) -> Float[Tensor, "{height}*{width} {dim}"]:
     """Rows coded in the first half of the columns, columns in the second half; row by row.
 
     The layout of Chen, Xie and He 2021 (MoCo v3) and He et al. 2022 (MAE), up to the order of the
@@ -102,7 +102,7 @@ def apply_rotary(
     return turned.flatten(-2)
 
 
-def alibi_bias(heads: int, queries: int, keys: int) -> Float[Tensor, "heads queries keys"]:
+def alibi_bias(heads: int, queries: int, keys: int) -> Float[Tensor, "{heads} {queries} {keys}"]:
     """A penalty added to the scores, growing with the distance (Press et al. 2022, section 3).
 
     -slope * |distance|, one slope per head: 2^(-8/heads), its square, and so on; where heads is no
