@@ -15,7 +15,7 @@ import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from operator import add
 from pathlib import Path
 from typing import Any, Self
@@ -159,10 +159,18 @@ class BPETokenizer:
 
     def _encode_word(self, word: str) -> list[int]:
         """Start from the bytes; do the earliest of the merges that fit, until none fits."""
-        tokens, merged = word.encode().decode("latin-1"), self._merged
-        while fitting := [merged[p] for p in map(add, tokens, tokens[1:]) if p in merged]:
+        merged = self._merged
+        tokens = word.encode().decode("latin-1")
+        fitting = {merged[pair] for pair in map(add, tokens, tokens[1:]) if pair in merged}
+        while fitting:
             new = min(fitting)
-            tokens = tokens.replace(self._parts[new], new)
+            fitting.remove(new)
+            parts = tokens.split(self._parts[new])
+            tokens = new.join(parts)
+            for left, right in pairwise(parts):  # new pairs arise only beside the new token
+                for pair in ((left[-1:] or new) + new, new + (right[:1] or new)):
+                    if pair in merged:
+                        fitting.add(merged[pair])
         return list(map(ord, tokens))
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
@@ -206,7 +214,9 @@ class BPETokenizer:
                     f"tokens make {tokenizer.vocab_size}"
                 )
         except (ValueError, TypeError) as error:
-            what = "not JSON, " if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else ""
+            what = (
+                "not JSON, " if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else ""
+            )
             raise ValueError(
                 f"{os.fspath(path)!r} must be a file that BPETokenizer.save wrote, but: {what}{error}"
                 "; save it again, or train again"
@@ -405,20 +415,17 @@ def _check_special_tokens(tokens: Iterable[str], vocab: Collection[bytes]) -> li
 
 def _read_content(content: Any) -> tuple[list[Pair], list[str]]:
     """Merges and special tokens out of what a saved file holds."""
-    if not isinstance(content, dict):
-        raise ValueError(f"it holds no JSON object, but a {type(content).__name__}")
-    for key in ("format", "vocab_size", "special_tokens", "merges"):
-        if key not in content:
-            raise ValueError(f"it has no {key!r}")
+    keys = {"format": str, "vocab_size": int, "special_tokens": list, "merges": list}
+    for key, kind in keys.items():
+        if not isinstance(content, dict) or not isinstance(content.get(key), kind):
+            raise ValueError(f"it must be a JSON object that has {key!r}, a {kind.__name__}")
     if content["format"] != _FORMAT:
-        raise ValueError(f"its format is {content['format']!r} and not {_FORMAT!r}")
-    if not isinstance(content["merges"], list) or not isinstance(content["special_tokens"], list):
-        raise ValueError("its 'merges' and 'special_tokens' are not both lists")
+        raise ValueError(f"its format must be {_FORMAT!r}, not {content['format']!r}")
     merges = []
     for number, merge in enumerate(content["merges"]):
         try:
             first, second = (b"".join(_BYTES[character] for character in part) for part in merge)
         except (KeyError, TypeError, ValueError):
-            raise ValueError(f"its merge {number} is {merge!r} and not two tokens") from None
+            raise ValueError(f"its merge {number} must be two tokens, not {merge!r}") from None
         merges.append((first, second))
     return merges, content["special_tokens"]
