@@ -23,8 +23,8 @@ PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "course-installed.json"
 UNFINISHED = VENV / "course-unfinished"
 
-# PyTorch for Linux brings the CUDA libraries. The installed files, and the downloads they come from.
-GIGABYTES = {"linux": 9.5, "darwin": 3.0}
+# Measured on Linux, where PyTorch brings the CUDA libraries: what is downloaded, what it unpacks to.
+DOWNLOADED, UNPACKED = (2.7, 6.4) if sys.platform == "linux" else (0.6, 2.0)
 SATISFIED_BY = {"lab": ("lab", "dev"), "dev": ("dev",)}
 
 NETWORK = re.compile(
@@ -48,8 +48,7 @@ def main(extra: str) -> None:
         make_environment()
         check_space()
         log = VENV / f"install-{time.strftime('%Y-%m-%d')}.log"
-        report = f"installing the course into .venv (about {needed_gigabytes():.0f} GB, minutes)"
-        say(f"{report}; log: {log.relative_to(ROOT)}")
+        say(f"installing the course into .venv: {what_to_expect()}; log: {log.relative_to(ROOT)}")
         # setuptools first and no build isolation: what builds the course is a tested version too,
         # and a folder that was moved can be repaired with no network.
         constraints = ["-c", "constraints.txt"]
@@ -111,18 +110,25 @@ def environment_works() -> bool:
     return status == 0
 
 
-def needed_gigabytes() -> float:
-    """What is still to come: once PyTorch is there, the rest is small."""
-    there = any(VENV.glob("lib/python3*/site-packages/torch"))
-    return 0.5 if there else GIGABYTES.get(sys.platform, 3.0)
+def has_torch() -> bool:
+    """True if the large part is there."""
+    return any(VENV.glob("lib/python3*/site-packages/torch"))
+
+
+def what_to_expect() -> str:
+    if has_torch():
+        return "what is new"
+    return f"{DOWNLOADED} GB to download, {UNPACKED} GB on the disk, some minutes"
 
 
 def check_space() -> None:
+    # The downloads lie beside what they are unpacked to until the end.
+    needed = 0.5 if has_torch() else DOWNLOADED + UNPACKED
     free = shutil.disk_usage(ROOT).free / 1e9
-    if free < needed_gigabytes():
+    if free < needed:
         raise InstallError(
-            f"the disk is too full: installing needs about {needed_gigabytes():.1f} GB, "
-            f"{free:.1f} GB are free in {ROOT}; free some and run make again"
+            f"the disk is too full: installing takes {needed:.1f} GB, {free:.1f} GB are free "
+            f"in {ROOT}; free some and run make again"
         )
 
 
@@ -198,8 +204,8 @@ def fail(what: str, output: str) -> NoReturn:
     """Raises the one line that says why, from a program's output."""
     if DISK_FULL.search(output):
         raise InstallError(
-            f"the disk is full: installing needs about {GIGABYTES.get(sys.platform, 3.0):.1f} GB; "
-            "free some and run make again (rm -rf .venv gives back what is half-installed)"
+            f"the disk is full: installing takes {DOWNLOADED + UNPACKED:.1f} GB, most of it here, "
+            "some in pip's cache; free some and run make again (rm -rf .venv gives back what is half-installed)"
         )
     errors = [line.strip() for line in output.splitlines() if line.startswith("ERROR:")]
     missing = next((line for line in errors if "No matching distribution" in line), None)
@@ -215,8 +221,8 @@ def fail(what: str, output: str) -> NoReturn:
             f"there is no {package} for Python {version} on this machine ({sys.platform}); "
             "try another Python: make ... PYTHON=/path/to/python3.12"
         )
-    last = errors[-1] if errors else last_line(output.splitlines())
-    raise InstallError(f"{what}: {last}")
+    reason = errors[0] if errors else last_line(output.splitlines())
+    raise InstallError(f"{what}: {reason}")
 
 
 def last_line(lines: Iterable[str]) -> str:
