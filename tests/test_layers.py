@@ -1,0 +1,246 @@
+"""What a learner types is what the package has: every built cell against its package name."""
+
+import ast
+import importlib
+import inspect
+from collections import Counter
+
+import pytest
+import torch
+from nbtools import NOTEBOOKS, ROOT, code_cells, read, tags
+from torch import nn
+
+# What the lessons of Part I teach by typing it in full.
+TAUGHT = {
+    "tokenizers.CharTokenizer": "01",
+    "tokenizers.WordTokenizer": "01",
+    "positions.sinusoidal_positions": "02",
+    "positions.sinusoidal_positions_2d": "02",
+    "positions.LearnedPositions": "02",
+    "positions.apply_rotary": "02",
+    "positions.alibi_bias": "02",
+    "attention.attention": "03",
+    "attention.causal_mask": "03",
+    "attention.padding_mask": "03",
+    "attention.MultiHeadAttention": "03",
+    "transformer.FeedForward": "04",
+    "transformer.EncoderBlock": "04",
+    "transformer.Encoder": "04",
+}
+
+
+def built_cells():
+    """(lesson, package name, cell) for every tag `builds:...`."""
+    return [
+        (path.name[:2], tag.removeprefix("builds:"), cell)
+        for path in NOTEBOOKS
+        for cell in code_cells(read(path))
+        for tag in tags(cell)
+        if tag.startswith("builds:")
+    ]
+
+
+def typed(lesson: str, name: str):
+    """The object that the lesson's built cells define, run on the lesson's imports alone."""
+    (path,) = (path for path in NOTEBOOKS if path.name.startswith(lesson))
+    cells = code_cells(read(path))
+    imports = [
+        ast.unparse(node)
+        for cell in cells
+        if "setup" not in tags(cell)
+        for node in ast.parse(cell.source).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    namespace = {"__name__": "typed_by_a_learner"}
+    exec("\n".join(imports), namespace)
+    for cell in cells:
+        if any(tag.startswith("builds:") for tag in tags(cell)):
+            exec(cell.source, namespace)
+    return namespace[name.split(".")[1]]
+
+
+def packaged(name: str):
+    module, attribute = name.split(".")
+    return getattr(importlib.import_module(f"course_utils.{module}"), attribute)
+
+
+def test_each_taught_name_is_built_in_one_lesson():
+    assert {name: lesson for lesson, name, _ in built_cells()} == TAUGHT
+    assert set(Counter(name for _, name, _ in built_cells()).values()) == {1}
+
+
+def normal(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def boolean(*shape):
+    mask = normal(*shape) > 0
+    mask[..., 0] = True
+    return mask
+
+
+TEXT = "She sells sea shells, she said; naïve café 水."
+Q, K, V = normal(2, 3, 5, 7), normal(2, 3, 11, 7), normal(2, 3, 11, 7)
+# Name -> calls with arguments (functions), or constructor arguments and calls (modules).
+FUNCTIONS = {
+    "positions.sinusoidal_positions": [(7, 22), (1, 2), (13, 6)],
+    "positions.sinusoidal_positions_2d": [(3, 5, 28), (7, 2, 4)],
+    "positions.apply_rotary": [(normal(2, 3, 5, 22),), (normal(7, 6), torch.arange(7) + 100)],
+    "positions.alibi_bias": [(8, 7, 7), (4, 3, 11), (12, 5, 5)],
+    "attention.attention": [
+        (Q, K, V),
+        (Q, K, V, boolean(5, 11)),
+        (Q, K, V, boolean(2, 1, 1, 11)),
+        (Q, K, V, torch.zeros(5, 11, dtype=torch.bool)),
+    ],
+    "attention.causal_mask": [(5,), (1,)],
+    "attention.padding_mask": [(torch.tensor([3, 7, 0]), 7)],
+}
+MODULES = {
+    "positions.LearnedPositions": [({"length": 7, "dim": 5}, [(normal(2, 3, 5),)])],
+    "attention.MultiHeadAttention": [({"dim": 21, "heads": 3}, [(normal(2, 5, 21),)])],
+    "transformer.FeedForward": [({"dim": 7, "hidden": 13}, [(normal(2, 3, 7),)])],
+    "transformer.EncoderBlock": [
+        ({"dim": 21, "heads": 3, "norm": "pre"}, [(normal(2, 5, 21),)]),
+        ({"dim": 21, "heads": 7, "norm": "post", "mlp_ratio": 2.0}, [(normal(2, 5, 21),)]),
+    ],
+    "transformer.Encoder": [
+        ({"dim": 21, "depth": 3, "heads": 3, "norm": "pre"}, [(normal(2, 5, 21),)]),
+        ({"dim": 21, "depth": 2, "heads": 3, "norm": "post"}, [(normal(2, 5, 21),)]),
+    ],
+}
+
+
+def result_and_gradients(function, arguments):
+    """Outputs, and gradients at every floating-point input, in float64."""
+    inputs = [
+        a.double().requires_grad_() if torch.is_tensor(a) and a.is_floating_point() else a
+        for a in arguments
+    ]
+    outputs = function(*inputs)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    if any(out.requires_grad for out in outputs):
+        sum(out.pow(2).sum() for out in outputs).backward()
+    gradients = [a.grad for a in inputs if torch.is_tensor(a) and a.requires_grad]
+    return outputs, gradients
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_typed_function_equals_the_packages(name):
+    ours, theirs = typed(TAUGHT[name], name), packaged(name)
+    torch.set_default_dtype(torch.float64)
+    try:
+        for arguments in FUNCTIONS[name]:
+            torch.testing.assert_close(
+                result_and_gradients(ours, arguments), result_and_gradients(theirs, arguments)
+            )
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_typed_module_equals_the_packages(name):
+    for constructor, calls in MODULES[name]:
+        torch.manual_seed(0)
+        theirs: nn.Module = packaged(name)(**constructor).double()
+        for parameter in theirs.parameters():
+            nn.init.normal_(parameter, std=0.4)
+        ours: nn.Module = typed(TAUGHT[name], name)(**constructor).double()
+        ours.load_state_dict(theirs.state_dict(), strict=True)
+        for arguments in calls:
+            torch.testing.assert_close(
+                result_and_gradients(ours, arguments), result_and_gradients(theirs, arguments)
+            )
+
+
+@pytest.mark.parametrize("name", ["tokenizers.CharTokenizer", "tokenizers.WordTokenizer"])
+def test_a_typed_tokenizer_equals_the_packages(name):
+    ours = typed(TAUGHT[name], name).train(TEXT)
+    theirs = packaged(name).train(TEXT)
+    assert ours.vocab_size == theirs.vocab_size
+    for text in (TEXT, "she said", "cafe\u0301 sea", ""):
+        if name.endswith("CharTokenizer") and not set(text) <= set(TEXT):
+            continue  # a tokenizer of characters knows only those it has seen
+        ids = theirs.encode(text)
+        assert ours.encode(text) == ids
+        assert ours.decode(ids) == theirs.decode(ids)
+
+
+def test_every_taught_name_is_compared():
+    compared = {*FUNCTIONS, *MODULES, "tokenizers.CharTokenizer", "tokenizers.WordTokenizer"}
+    assert compared == set(TAUGHT)
+
+
+# Which modules of the package a module may import: arrows point one way.
+ARROWS = {
+    "tokenizers": set(),
+    "positions": set(),
+    "attention": set(),
+    "transformer": {"attention", "positions"},
+    "data": set(),
+    "plotting": set(),
+    "lesson": {"plotting"},
+    "progress": set(),
+    "experiments": {
+        "tokenizers", "positions", "attention", "transformer", "data", "lesson", "progress",
+    },
+    "checks": {
+        "tokenizers", "positions", "attention", "transformer", "data", "lesson", "progress",
+        "checks",
+    },
+}  # fmt: skip
+
+
+def imported_modules(path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("course_utils"):
+            rest = node.module.split(".")[1:]
+            found |= {rest[0]} if rest else {alias.name for alias in node.names}
+        if isinstance(node, ast.Import):
+            found |= {
+                a.name.split(".")[1] for a in node.names if a.name.startswith("course_utils.")
+            }
+    return found
+
+
+def modules():
+    package = ROOT / "course_utils"
+    return [p for p in package.rglob("*.py") if p != package / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_arrows_point_one_way(path):
+    name = path.relative_to(ROOT / "course_utils").parts[0].removesuffix(".py")
+    assert imported_modules(path) <= ARROWS[name]
+
+
+HEAVY = ("transformers", "timm", "sklearn", "skimage", "tokenizers", "torchvision", "lightning")
+LIGHT = ["tokenizers", "progress", "lesson"]
+ALL = [p.stem for p in modules() if p.parent.name == "course_utils"]
+
+
+@pytest.mark.parametrize(("names", "forbidden"), [(LIGHT, ("torch", "numpy")), (ALL, HEAVY)])
+def test_importing_pulls_in_nothing_heavy(names, forbidden):
+    import subprocess
+    import sys
+
+    imports = "; ".join(["import course_utils", *(f"import course_utils.{name}" for name in names)])
+    code = f"{imports}; import sys; print([m for m in {forbidden!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_functions_and_classes_have_docstrings():
+    for path in modules():
+        module = importlib.import_module(
+            ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        )
+        for name, thing in vars(module).items():
+            own = getattr(thing, "__module__", "") == module.__name__
+            if (
+                own
+                and not name.startswith("_")
+                and (inspect.isroutine(thing) or inspect.isclass(thing))
+            ):
+                assert inspect.getdoc(thing), f"{path.name}: {name}"
