@@ -4,7 +4,7 @@ Nothing is told by color alone: `COLORS` (Okabe and Ito 2008, told apart with an
 vision) go together with `MARKERS`, `LINES` or `HATCHES`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -102,29 +103,70 @@ def lines_with_spread(
     ax.legend(title=f"mean ± {spread}", fontsize=9, title_fontsize=9)
 
 
-def token_html(pieces: Iterable[str], ids: Iterable[int]) -> str:
+TINTS = ("#dceaf7", "#fdebd0", "#d9f2e6")
+
+
+def visible(piece: str | bytes) -> str:
+    """A token as it can be shown: a space as "␣", a line break as "⏎".
+
+    Bytes that are no whole characters are shown as "⟨E6 B0⟩", and other signs without a shape, such
+    as a zero-width joiner, as "⟨U+200D⟩".
+    """
+    try:
+        text = piece.decode("utf-8") if isinstance(piece, bytes) else piece
+    except UnicodeDecodeError as error:
+        return f"⟨{error.object.hex(' ').upper()}⟩"
+    signs = {" ": "␣", "\n": "⏎"}
+    return "".join(
+        signs.get(sign, sign if sign.isprintable() else f"⟨U+{ord(sign):04X}⟩") for sign in text
+    )
+
+
+def token_html(pieces: Iterable[str | bytes], ids: Iterable[int]) -> str:
     """HTML that shows tokens as bordered boxes with their ids below, readable without color.
 
-    A space is drawn as "␣", a line break as "⏎"; each box has its own text direction, so Arabic
-    reads rightly inside a box while the boxes stand in token order, left to right.
+    Each token as by `visible`; each box has its own text direction, so Arabic reads rightly inside
+    a box while the boxes stand in token order, left to right.
     """
-    tints = ("#dceaf7", "#fdebd0", "#d9f2e6")
     boxes = []
     for k, (piece, number) in enumerate(zip(pieces, ids, strict=True)):
-        text = escape(piece.replace(" ", "␣").replace("\n", "⏎"))
+        text = escape(visible(piece))
         boxes.append(
             f'<span style="display:inline-block;margin:2px;padding:1px 4px;border:1px solid #444;'
-            f'border-radius:4px;background:{tints[k % 3]};color:#111;text-align:center">'
+            f'border-radius:4px;background:{TINTS[k % 3]};color:#111;text-align:center">'
             f'<bdi style="font-family:monospace">{text}</bdi><br>'
             f'<small style="color:#333">{number}</small></span>'
         )
     return f'<div dir="ltr">{"".join(boxes)}</div>'
 
 
-def show_tokens(pieces: Iterable[str], ids: Iterable[int]) -> None:
-    """Display tokens and ids in a notebook: boxes where HTML shows, "text|text" lines elsewhere."""
+def show_tokens(pieces: Iterable[str | bytes], ids: Iterable[int]) -> None:
+    """Display tokens and ids in a notebook: boxes where HTML shows, "text=id | text=id" elsewhere."""
     from IPython.display import display
 
     pieces, ids = list(pieces), list(ids)
-    plain = " | ".join(f"{piece}={number}" for piece, number in zip(pieces, ids, strict=True))
+    plain = " | ".join(f"{visible(piece)}={id}" for piece, id in zip(pieces, ids, strict=True))
     display({"text/html": token_html(pieces, ids), "text/plain": plain}, raw=True)
+
+
+def token_rows(ax: Axes, rows: Mapping[str, Iterable[str | bytes]]) -> None:
+    """Draw each row's tokens as boxes, as wide as their text: from row to row one sees them join.
+
+    An empty token leaves a gap. For Latin text: the figures' font has few other scripts.
+    """
+    widest = 0
+    for y, pieces in enumerate(rows.values()):
+        x = 0
+        for k, piece in enumerate(pieces):
+            width = len(piece) or 1
+            if piece:
+                corner = (x + 0.06, y - 0.4)
+                ax.add_patch(Rectangle(corner, width - 0.12, 0.8, fc=TINTS[k % 3], ec="#444444"))
+                text = visible(piece)
+                ax.text(x + width / 2, y, text, ha="center", va="center", family="monospace")
+            x += width
+        widest = max(widest, x)
+    ax.set(xlim=(0, widest), ylim=(len(rows) - 0.4, -0.6), xticks=[])
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)

@@ -106,9 +106,35 @@ def test_tokens_show_spaces_ids_and_any_html_as_text():
 
 def test_tokens_have_a_plain_form_and_must_match_their_ids(displayed):
     show_tokens([" a", "b"], [5, 6])
-    assert displayed[0][0][0]["text/plain"] == " a=5 | b=6"
+    assert displayed[0][0][0]["text/plain"] == "␣a=5 | b=6"
     with pytest.raises(ValueError, match="shorter"):
         token_html(["a", "b"], [1])
+
+
+@pytest.mark.parametrize(
+    ("piece", "text"),
+    [
+        (" a\n", "␣a⏎"),
+        ("水".encode(), "水"),
+        ("水".encode()[:2], "⟨E6 B0⟩"),
+        ("👩\u200d🔬", "👩⟨U+200D⟩🔬"),
+        (b"\t", "⟨U+0009⟩"),
+    ],
+)
+def test_every_token_can_be_seen(piece, text):
+    assert plotting.visible(piece) == text
+
+
+def test_token_rows_draw_one_box_a_token_as_wide_as_its_text():
+    fig, ax = plt.subplots()
+    plotting.token_rows(ax, {"before": ["a", "b", "", " c"], "after": ["ab", "", " c"]})
+    assert [text.get_text() for text in ax.texts] == ["a", "b", "␣c", "ab", "␣c"]
+    np.testing.assert_allclose([box.get_x() for box in ax.patches], [0.06, 1.06, 3.06, 0.06, 3.06])
+    np.testing.assert_allclose(
+        [box.get_width() for box in ax.patches], [0.88, 0.88, 1.88, 1.88, 1.88]
+    )
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["before", "after"]
+    plt.close(fig)
 
 
 def test_pictures_are_readable_png(displayed):
