@@ -28,6 +28,8 @@ Pair = tuple[bytes, bytes]
 # before it, or white space. Every character of a text lands in exactly one word.
 WORD = regex.compile(r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 
+_CACHE_LIMIT = 500_000  # words whose ids a BPETokenizer remembers
+
 
 def split_words(text: str) -> list[str]:
     """The words of a text by GPT-2's rule; `"".join` of them is the text."""
@@ -151,7 +153,7 @@ class BPETokenizer:
 
     def _encode_ordinary(self, text: str) -> list[int]:
         words = WORD.findall(text)
-        if len(self._cache) > 500_000:
+        if len(self._cache) > _CACHE_LIMIT:
             self._cache.clear()
         for word in set(words).difference(self._cache):
             self._cache[word] = self._encode_word(word)
