@@ -144,9 +144,9 @@ class BPETokenizer:
         """The ids of a text. A special token in it becomes its own id, the longest one first."""
         if not self.special_tokens:
             return self._encode_ordinary(_checked(text))
-        longest_first = sorted(map(regex.escape, self.special_tokens), key=len, reverse=True)
+        longest_first = sorted(self.special_tokens, key=len, reverse=True)
         ids: list[int] = []
-        for part in regex.split(f"({'|'.join(longest_first)})", _checked(text)):
+        for part in regex.split(f"({'|'.join(map(regex.escape, longest_first))})", _checked(text)):
             special = self._special_ids.get(part)
             ids += self._encode_ordinary(part) if special is None else [special]
         return ids
