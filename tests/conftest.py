@@ -34,6 +34,7 @@ def packages_without_course(tmp_path_factory):
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
         if "course_utils" not in entry.name and entry.suffix != ".pth":
             (folder / entry.name).symlink_to(entry)
+    (folder / "bin").symlink_to(sysconfig.get_path("scripts"))  # where ruff looks for its program
     return folder
 
 
@@ -45,6 +46,7 @@ def make_venv(packages_without_course):
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
         (site,) = folder.glob("lib/python3*/site-packages")
         (site / "borrowed.pth").write_text(f"{packages_without_course}\n", encoding="utf-8")
+        (folder / "share").symlink_to(Path(sys.prefix) / "share")  # JupyterLab's pages
         return folder / "bin" / "python"
 
     return make
@@ -59,9 +61,9 @@ def without_shape_types(monkeypatch):
 
 
 @contextmanager
-def mounted(folder, *options):
-    """A small disk of its own in memory; only root may make one."""
-    command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)]
+def mounted(folder):
+    """A disk of 256 KiB, in memory; only root may make one."""
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
@@ -72,12 +74,18 @@ def mounted(folder, *options):
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.fixture(scope="session")
+def mount_tiny():
+    """with mount_tiny(folder): the folder is a disk of 256 KiB."""
+    return mounted
+
+
 @pytest.fixture
 def tiny_disk(tmp_path):
     """A disk of 256 KiB, still empty."""
     folder = tmp_path / "tiny"
     folder.mkdir()
-    with mounted(folder, "-o", "size=256k") as disk:
+    with mounted(folder) as disk:
         yield disk
 
 
@@ -86,6 +94,6 @@ def read_only(tmp_path):
     """A folder that nobody, not even root, may write to once it is closed."""
     folder = tmp_path / "read-only"
     folder.mkdir()
-    with mounted(folder, "-o", "size=256k"):
+    with mounted(folder):
         remount = ["mount", "-o", "remount,ro", str(folder)]
         yield SimpleNamespace(folder=folder, close=lambda: subprocess.run(remount, check=True))

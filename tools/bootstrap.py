@@ -40,13 +40,13 @@ class InstallError(Exception):
     """What is wrong, in one line, for the person who typed `make`."""
 
 
-def main(extra: str) -> None:
+def install(extra: str) -> None:
     """Installs `.[extra]` unless the stamp says that it is there already."""
     with one_at_a_time():
         if is_installed(extra):
             return
-        make_environment()
         check_space()
+        make_environment()
         log = VENV / f"install-{time.strftime('%Y-%m-%d')}.log"
         say(f"installing the course into .venv: {what_to_expect()}; log: {log.relative_to(ROOT)}")
         # setuptools first and no build isolation: what builds the course is a tested version too,
@@ -202,10 +202,11 @@ def announce(line: str) -> None:
 
 def fail(what: str, output: str) -> NoReturn:
     """Raises the one line that says why, from a program's output."""
-    if DISK_FULL.search(output):
+    # What venv says of its own pip hides the reason, hence the look at the disk.
+    if DISK_FULL.search(output) or shutil.disk_usage(VENV).free < 20e6:
         raise InstallError(
             f"the disk is full: installing takes {DOWNLOADED + UNPACKED:.1f} GB, most of it here, "
-            "some in pip's cache; free some and run make again (rm -rf .venv gives back what is half-installed)"
+            "some in pip's cache; free some and run make again (rm -rf .venv frees what is there)"
         )
     errors = [line.strip() for line in output.splitlines() if line.startswith("ERROR:")]
     missing = next((line for line in errors if "No matching distribution" in line), None)
@@ -234,9 +235,9 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-if __name__ == "__main__":
+def main(extra: str) -> None:
     try:
-        main(sys.argv[1])
+        install(extra)
     except InstallError as error:
         sys.exit(str(error))
     except OSError as error:
@@ -245,3 +246,7 @@ if __name__ == "__main__":
         sys.exit(f"could not install: {error}")
     except KeyboardInterrupt:
         sys.exit("stopped; run make again to go on")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
