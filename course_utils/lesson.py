@@ -63,6 +63,50 @@ def start(seed: int = 0) -> None:
     use_course_style()
 
 
+@dataclass(frozen=True)
+class MachineCheck:
+    """One thing a lesson needs: whether this machine has it, and what was found."""
+
+    need: str
+    ok: bool
+    found: str
+
+
+def check_machine() -> list[MachineCheck]:
+    """What the lessons need of a machine: Python, PyTorch, memory, disk, and two right sums."""
+    import platform
+    import shutil
+    import sys
+
+    import torch
+
+    gigabytes = memory_gigabytes()
+    free = shutil.disk_usage(".").free / 1e9
+    x = torch.arange(6, dtype=torch.float64).reshape(2, 3)
+    right = (x @ x.T).tolist() == [[5, 14], [14, 50]]
+    return [
+        MachineCheck(
+            "Python 3.11 or newer", sys.version_info >= (3, 11), platform.python_version()
+        ),
+        MachineCheck("PyTorch that multiplies matrices correctly", right, str(torch.__version__)),
+        MachineCheck("4 GB of memory", gigabytes is None or gigabytes >= 3.5, _about(gigabytes)),
+        MachineCheck("1 GB of free disk space", free >= 1, _about(free)),
+        MachineCheck("one CPU core (two are better)", True, f"{os.cpu_count()} cores"),
+    ]
+
+
+def memory_gigabytes() -> float | None:
+    """The machine's memory in GB (1e9 bytes), or None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    except (AttributeError, ValueError, OSError):  # Windows
+        return None
+
+
+def _about(gigabytes: float | None) -> str:
+    return "not told by this system" if gigabytes is None else f"{gigabytes:.0f} GB"
+
+
 def show_source(*objects: Any) -> None:
     """Display the live source of package functions or classes, so that it cannot drift."""
     from IPython.display import Code, display

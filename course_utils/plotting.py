@@ -6,6 +6,7 @@ vision) go together with `MARKERS`, `LINES` or `HATCHES`.
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -170,3 +171,44 @@ def token_rows(ax: Axes, rows: Mapping[str, Iterable[str | bytes]]) -> None:
     ax.set_yticks(range(len(rows)), list(rows))
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
+
+
+def course_map(parts: Mapping[str, Sequence[tuple[str, str, bool]]]) -> Figure:
+    """The lessons as numbered boxes, a row for each part: part -> (number, title, ready).
+
+    A solid frame is a lesson that is there, a dashed one a lesson to come.
+    """
+    longest = max(map(len, parts.values()))
+    fig, ax = plt.subplots(figsize=(9.6, 1.3 * len(parts) + 0.3))
+    for y, (part, lessons) in enumerate(parts.items()):
+        ax.text(0, y - 0.42, part, weight="bold", va="bottom")
+        for x, (number, title, ready) in enumerate(lessons):
+            style: dict[str, Any] = {"fc": TINTS[y % 3]} if ready else {"fc": "white", "ls": "--"}
+            ax.add_patch(Rectangle((x, y - 0.36), 0.9, 0.66, ec="#444444", **style))
+            ax.text(x + 0.05, y - 0.3, number, va="top", weight="bold", fontsize=9)
+            words = fill(title, 17, break_long_words=False)
+            ax.text(x + 0.45, y + 0.05, words, ha="center", va="center", fontsize=8.5)
+            if x:
+                ax.annotate("", (x, y), (x - 0.1, y), arrowprops={"arrowstyle": "->"})
+    ax.set(xlim=(-0.05, longest), ylim=(len(parts) - 0.5, -0.75))
+    ax.axis("off")
+    return fig
+
+
+def progress_chart(exercises: Mapping[str, Sequence[str]], passed: Iterable[str]) -> Figure:
+    """A square for each exercise, a row for each lesson; a passed one is filled and ticked."""
+    done = set(passed)
+    fig, ax = plt.subplots(figsize=(6.4, 0.42 * len(exercises) + 0.9))
+    for y, numbers in enumerate(exercises.values()):
+        for x, number in enumerate(numbers):
+            color = COLORS[0] if number in done else "white"
+            ax.add_patch(Rectangle((x, y - 0.35), 0.8, 0.7, fc=color, ec="#444444"))
+            text, shade = (f"{number} ✓", "white") if number in done else (number, "black")
+            ax.text(x + 0.4, y, text, ha="center", va="center", color=shade, fontsize=9)
+    widest = max(map(len, exercises.values()), default=1)
+    ax.set(xlim=(-0.1, widest), ylim=(len(exercises) - 0.4, -0.6), xticks=[])
+    ax.set_yticks(range(len(exercises)), list(exercises))
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    ax.set_xlabel("exercises; filled and ticked = passed")
+    return fig
