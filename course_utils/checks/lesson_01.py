@@ -1,0 +1,508 @@
+"""Lesson 1: counting and merging pairs, encoding, what a language pays, one-hot products."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from itertools import combinations, pairwise
+from typing import Any
+
+from course_utils.checks.engine import exercise, expect_close, expect_equal, refuse
+
+Words = dict[tuple[str, ...], int]
+
+
+def _diagnose(
+    answer: Callable[..., Any],
+    cases: Sequence[tuple],
+    right: Callable[..., Any],
+    mistakes: Mapping[str, Callable[..., Any]],
+    tidy: Callable[[Any], Any] = lambda got: got,
+) -> None:
+    """Refuse unless `answer` does on every case what `right` does.
+
+    The mistake named is one that explains all results; failing that, one that explains the first
+    wrong result.
+    """
+    results: list[tuple[tuple, Any]] = []
+    for case in cases:
+        try:
+            got = tidy(answer(*deepcopy(case)))
+        except Exception as error:
+            if any(got != right(*case) for case, got in results):
+                break  # what it returned before says more
+            if isinstance(error, IndexError):
+                refuse(
+                    "Your code looked past the end of a word (IndexError). A word of n tokens has "
+                    "n - 1 pairs of neighbors, and it gets shorter with every merge."
+                )
+            raise
+        results.append((case, got))
+    wrong = [(case, got) for case, got in results if got != right(*case)]
+    if not wrong:
+        return
+    for message, mistake in mistakes.items():
+        if all(got == mistake(*case) for case, got in results):
+            refuse(message)
+    case, got = wrong[0]
+    expect_equal(
+        got,
+        right(*case),
+        {message: mistake(*case) for message, mistake in mistakes.items()},
+        what=f"for {', '.join(map(repr, case))}, your result",
+    )
+
+
+@exercise("1.1", "you count neighbors, inside words, once for each time a word occurs")
+def counts_pairs(answer: Any) -> None:
+    low: Words = {tuple("low"): 5, tuple("lower"): 2, tuple("bee"): 1}
+    before = dict(low)
+    answer(low)
+    if low != before:
+        refuse(
+            "Your function changed the dictionary that it was given. Counting only looks: the same "
+            "words are needed again for the merge."
+        )
+    cases = [
+        (low,),
+        ({tuple("abab"): 1, tuple("ba"): 4},),
+        ({tuple("aaaa"): 3},),
+        ({("lo", "w", "lo", "w"): 2, ("w",): 7},),
+        ({tuple("ab"): 1, tuple("ba"): 2},),
+        ({(b"\xe6", b"\xb0"): 3},),
+    ]
+    mistakes = {
+        "You counted each word once, but a word comes with the number of times that it occurs in "
+        "the text. ('l', 'o') is in a word that occurs 5 times: it occurs 5 times there.": (
+            _with_multiplicity_one
+        ),
+        "You counted pairs across the border between two words. The last token of one word and the "
+        "first of the next are no neighbors: the dictionary has no order of words at all.": _across,
+        "You counted a pair at most once in each word. In 'abab' the pair ('a', 'b') occurs twice, "
+        "at two places.": _once_a_word,
+        "You counted runs without overlap. Slide a window of two tokens one step at a time: in "
+        "'aaa' it sees ('a', 'a') twice.": _without_overlap,
+        "You moved two steps at a time, so every second pair is missing: in 'low' there is "
+        "('l', 'o') and also ('o', 'w').": _steps_of_two,
+        "The order inside a pair counts: ('a', 'b') and ('b', 'a') are different pairs.": _unordered,
+        "You counted all pairs of tokens in a word. Only neighbors can be merged: the two tokens "
+        "must stand side by side.": _all_pairs,
+        "A second word with the same pair replaced what the first one had counted. Add to the count "
+        "that is there already.": _overwritten,
+        "The last pair of each word is missing: a word of n tokens has n - 1 pairs.": _without_end,
+        "Your last pair of each word has one token only: the window ran over the end of the word. A "
+        "word of n tokens has n - 1 pairs.": _over_the_end,
+        "You counted single tokens. A pair is two tokens that stand side by side.": _singles,
+    }
+    _diagnose(answer, cases, _count, mistakes, _tidy_counts)
+
+
+def _tidy_counts(got: Any) -> Any:
+    """A plain dictionary without zeros, if it is one whose keys are pairs."""
+    if isinstance(got, list | tuple | set):
+        refuse(
+            f"You returned a {type(got).__name__}, but a dictionary is needed: each pair of tokens, "
+            "and how often it occurs."
+        )
+    if not isinstance(got, dict):
+        return got
+    for pair in got:
+        if not isinstance(pair, tuple):
+            refuse(
+                f"A pair must be a tuple of two tokens, and one of yours is {pair!r}. Glued "
+                "together, 'lo' + 'w' and 'l' + 'ow' would be the same key, but they are "
+                "different pairs."
+            )
+    return {pair: count for pair, count in got.items() if count}
+
+
+def _count(words: Words) -> dict[Any, int]:
+    counts: Counter[Any] = Counter()
+    for word, times in words.items():
+        for pair in pairwise(word):
+            counts[pair] += times
+    return dict(counts)
+
+
+def _with_multiplicity_one(words: Words) -> dict[Any, int]:
+    return dict(Counter(pair for word in words for pair in pairwise(word)))
+
+
+def _across(words: Words) -> dict[Any, int]:
+    return dict(Counter(pairwise(token for word, n in words.items() for token in word * n)))
+
+
+def _once_a_word(words: Words) -> dict[Any, int]:
+    counts: Counter[Any] = Counter()
+    for word, times in words.items():
+        for pair in set(pairwise(word)):
+            counts[pair] += times
+    return dict(counts)
+
+
+def _without_overlap(words: Words) -> dict[Any, int]:
+    counts: Counter[Any] = Counter()
+    for word, times in words.items():
+        for pair in set(pairwise(word)):
+            place = 0
+            while place < len(word) - 1:
+                found = word[place : place + 2] == pair
+                counts[pair] += times * found
+                place += 1 + found
+    return dict(counts)
+
+
+def _steps_of_two(words: Words) -> dict[Any, int]:
+    counts: Counter[Any] = Counter()
+    for word, times in words.items():
+        for pair in zip(word[::2], word[1::2], strict=False):
+            counts[pair] += times
+    return dict(counts)
+
+
+def _unordered(words: Words) -> dict[Any, int]:
+    counts: Counter[Any] = Counter()
+    for pair, times in _count(words).items():
+        counts[tuple(sorted(pair))] += times
+    return dict(counts)
+
+
+def _all_pairs(words: Words) -> dict[Any, int]:
+    counts: Counter[Any] = Counter()
+    for word, times in words.items():
+        for pair in combinations(word, 2):
+            counts[pair] += times
+    return dict(counts)
+
+
+def _singles(words: Words) -> dict[Any, int]:
+    counts: Counter[Any] = Counter()
+    for word, times in words.items():
+        for token in word:
+            counts[(token,)] += times
+    return dict(counts)
+
+
+def _overwritten(words: Words) -> dict[Any, int]:
+    return {pair: times for word, times in words.items() for pair in pairwise(word)}
+
+
+def _without_end(words: Words) -> dict[Any, int]:
+    return _count({word[:-1]: times for word, times in words.items()})
+
+
+def _over_the_end(words: Words) -> dict[Any, int]:
+    ends: Counter[Any] = Counter()
+    for word, times in words.items():
+        ends[word[-1:]] += times
+    return _count(words) | dict(ends)
+
+
+@exercise("1.2", "you merge every occurrence, from left to right, and nothing else")
+def merges_pair(answer: Any) -> None:
+    cases = [
+        (tuple("newest"), ("e", "s")),
+        (tuple("abcab"), ("a", "b")),
+        (tuple("baab"), ("a", "b")),
+        (tuple("aaaaa"), ("a", "a")),
+        (("xa", "b", "a", "b"), ("a", "b")),  # glued together, "xab" hides where its tokens end
+        (tuple("xyz"), ("a", "b")),
+        (("b",), ("a", "b")),
+        (tuple("ab"), ("a", "b")),
+        ((b"\xe6", b"\xb0", b"\xb4"), (b"\xe6", b"\xb0")),
+    ]
+    mistakes = {
+        "Nothing was merged. In 'newest' with the pair ('e', 's'), the two neighbors become the one "
+        "token 'es'.": lambda word, pair: word,
+        "You merged the first occurrence only. Go on to the end of the word: every occurrence of "
+        "the pair becomes one token.": lambda word, pair: _merge(word, pair, at_most=1),
+        "You merged the reversed pair too. The order counts: only the first token followed by the "
+        "second is the pair.": _either_order,
+        "After a merge you went on by one token only, so the second half of the pair is there "
+        "twice: inside the new token and once alone. A merge uses up two tokens.": _step_of_one,
+        "In a run like 'aaaaa' you merged from the right. The rule is from left to right: the first "
+        "two, the next two, and the last one stays alone.": _from_the_right,
+        "Tokens at the end of the word are missing. The last token has no right neighbor, but it "
+        "still belongs to the word.": _without_last,
+        "You removed the pair but put no new token in its place.": lambda word, pair: tuple(
+            token for token in _merge(word, pair) if token != pair[0] + pair[1]
+        ),
+        "You merged inside a token. Glued together, a word forgets where its tokens end: 'xa' "
+        "followed by 'b' holds the letters a, b, but not the tokens 'a', 'b'.": _ignoring_borders,
+        "The new token is a tuple of two tokens. Glue the two together: first + second.": (
+            lambda word, pair: tuple(
+                pair if token == pair[0] + pair[1] else token for token in _merge(word, pair)
+            )
+        ),
+    }
+    _diagnose(answer, cases, _merge, mistakes, _tidy_word)
+
+
+def _tidy_word(got: Any) -> Any:
+    if isinstance(got, list | str | bytes):
+        refuse(
+            f"You returned a {type(got).__name__}, but a word is a tuple of tokens: a list cannot be "
+            "the key of a dictionary, and a string forgets where its tokens end."
+        )
+    return got
+
+
+def _merge(word: tuple, pair: tuple, at_most: int = 1_000) -> tuple:
+    merged: list[Any] = []
+    place = 0
+    while place < len(word):
+        if word[place : place + 2] == pair and at_most:
+            merged.append(pair[0] + pair[1])
+            place, at_most = place + 2, at_most - 1
+        else:
+            merged.append(word[place])
+            place += 1
+    return tuple(merged)
+
+
+def _either_order(word: tuple, pair: tuple) -> tuple:
+    merged: list[Any] = []
+    place = 0
+    while place < len(word):
+        found = word[place : place + 2] in (pair, pair[::-1])
+        merged.append(word[place] + word[place + 1] if found else word[place])
+        place += 1 + found
+    return tuple(merged)
+
+
+def _from_the_right(word: tuple, pair: tuple) -> tuple:
+    new = pair[0] + pair[1]
+    backwards = _merge(tuple(reversed(word)), pair[::-1])
+    return tuple(new if token == pair[1] + pair[0] else token for token in reversed(backwards))
+
+
+def _step_of_one(word: tuple, pair: tuple) -> tuple:
+    return tuple(
+        pair[0] + pair[1] if word[place : place + 2] == pair else token
+        for place, token in enumerate(word)
+    )
+
+
+def _without_last(word: tuple, pair: tuple) -> tuple:
+    merged: list[Any] = []
+    place = 0
+    while place < len(word) - 1:
+        found = word[place : place + 2] == pair
+        merged.append(pair[0] + pair[1] if found else word[place])
+        place += 1 + found
+    return tuple(merged)
+
+
+def _ignoring_borders(word: tuple, pair: tuple) -> tuple:
+    if not isinstance(word[0], str):
+        return ()
+    new = pair[0] + pair[1]
+    text = "".join(word).replace(new, "\n")
+    return tuple(new if sign == "\n" else sign for sign in text)
+
+
+MERGES = [("b", "c"), ("a", "b"), ("d", "e"), ("ab", "c"), ("a", "bc"), ("de", "de")]
+
+
+@exercise("1.3", "you replay the merges in the order in which they were learned")
+def encodes_word(answer: Any) -> None:
+    cases = [
+        (tuple("newest"), [("s", "t"), ("e", "st"), ("w", "est"), ("n", "e")]),
+        (tuple("xabxdex"), MERGES),
+        (tuple("abc"), [("b", "c"), ("a", "b"), ("ab", "c")]),
+        (tuple("abc"), [("b", "c"), ("a", "bc"), ("a", "b")]),
+        (tuple("abcd"), [("b", "c"), ("c", "d"), ("a", "b"), ("ab", "cd")]),
+        (tuple("abcx"), [("b", "c"), ("a", "b"), ("c", "x")]),
+        (tuple("ababde"), MERGES),
+        (tuple("abd"), [("a", "b"), ("b", "c"), ("ab", "c"), ("c", "d")]),
+        (tuple("dedede"), MERGES),
+        (tuple("bcab"), [("a", "b"), ("b", "c"), ("ab", "c")]),
+        (tuple("xyz"), MERGES),
+        (("q",), MERGES),
+    ]
+    mistakes = {
+        "Nothing was merged: the tokens are those that came in. Keep the result of each merge.": (
+            lambda word, merges: word
+        ),
+        "You took the longest token of the vocabulary that fits, from the left. BPE does not look "
+        "for long tokens: it replays the merges in the order of training, the oldest one first.": (
+            _longest_first
+        ),
+        "You merged the leftmost pair that is in the list. Among all pairs that fit, the one that "
+        "was learned first goes first, wherever in the word it stands.": _leftmost,
+        "You replayed the merges from the last to the first. A late merge is made of tokens that "
+        "earlier merges make: begin with the first.": lambda word, merges: _encode(
+            word, merges[::-1]
+        ),
+        "You stopped at the first merge that did not fit. Pass over it and go on: later merges may "
+        "fit.": _stopped,
+        "You did one merge only. Go on with the next merge in the list, on the result of the one "
+        "before.": _one_merge,
+        "You merged the pair that is most frequent in this word. Counting belongs to training and "
+        "is over: encoding takes the merges as they are, the one learned first goes first.": _recount,
+        "You looked for every merge in the word as it was at the start. Each merge works on the "
+        "result of those before it: ('e', 'st') can fit only after ('s', 't') made 'st'.": (
+            _on_the_start
+        ),
+    }
+    _diagnose(
+        answer,
+        cases,
+        _encode,
+        mistakes,
+        lambda got: tuple(got) if isinstance(got, list) else got,
+    )
+
+
+def _encode(word: tuple, merges: list) -> tuple:
+    for pair in merges:
+        word = _merge(word, pair)
+    return word
+
+
+def _longest_first(word: tuple, merges: list) -> tuple:
+    vocab = {*word, *(first + second for first, second in merges)}
+    text, tokens = "".join(word), []
+    while text:
+        size = next(n for n in range(len(text), 0, -1) if text[:n] in vocab)
+        tokens.append(text[:size])
+        text = text[size:]
+    return tuple(tokens)
+
+
+def _leftmost(word: tuple, merges: list) -> tuple:
+    place = 0
+    while place < len(word) - 1:
+        if word[place : place + 2] in merges:
+            word = (*word[:place], word[place] + word[place + 1], *word[place + 2 :])
+            place = 0
+        else:
+            place += 1
+    return word
+
+
+def _stopped(word: tuple, merges: list) -> tuple:
+    for pair in merges:
+        if pair not in pairwise(word):
+            break
+        word = _merge(word, pair)
+    return word
+
+
+def _one_merge(word: tuple, merges: list) -> tuple:
+    return _merge(word, next((pair for pair in merges if pair in pairwise(word)), ("", "")))
+
+
+def _on_the_start(word: tuple, merges: list) -> tuple:
+    return _encode(word, [pair for pair in merges if pair in pairwise(word)])
+
+
+def _recount(word: tuple, merges: list) -> tuple:
+    while len(word) > 1:
+        counts = Counter(pairwise(word))
+        pair = max(counts, key=counts.__getitem__)
+        if pair not in merges:
+            break
+        word = _merge(word, pair)
+    return word
+
+
+PARALLEL = [
+    {"en": "Water is life.", "hi": "जल ही जीवन है।", "zh": "水就是生命。"},
+    {"en": "Good tools, and good words.", "hi": "अच्छे उपकरण और शब्द।", "zh": "好工具，好词。"},
+    {"en": "Go.", "hi": "जाओ।", "zh": "去吧。"},
+]
+
+
+def _toy_encode(text: str) -> list[int]:
+    """A tokenizer that has one token for each ASCII word and else one for each byte."""
+    return [n for word in text.split() for n in ([1] if word.isascii() else word.encode())]
+
+
+@exercise("1.4", "you compare the cost of the same content in two languages")
+def measures_premium(answer: Any) -> None:
+    for language in ("hi", "zh"):
+        tokens = {code: [len(_toy_encode(s[code])) for s in PARALLEL] for code in ("en", language)}
+        there, english = sum(tokens[language]), sum(tokens["en"])
+        texts = {code: "".join(s[code] for s in PARALLEL) for code in ("en", language)}
+        ratios = [a / b for a, b in zip(tokens[language], tokens["en"], strict=True)]
+        characters = len(texts[language]) / len(texts["en"])
+        expect_close(
+            answer(_toy_encode, PARALLEL, language),
+            there / english,
+            {
+                "Your ratio stands on its head: English is what one compares with, so its number "
+                "of tokens is below the line.": english / there,
+                "You counted characters, which no tokenizer is needed for. The cost is the number "
+                "of tokens: the length of what encode returns.": characters,
+                "You counted bytes. The cost is the number of tokens: the length of what encode "
+                "returns.": len(texts[language].encode()) / len(texts["en"].encode()),
+                "You divided each language's tokens by its own characters first. The sentences say "
+                "the same: compare whole sentences, however many characters they take.": (
+                    there / english / characters
+                ),
+                "You averaged one ratio for each sentence, so a sentence of one word weighs as "
+                "much as a long one. Add up the tokens first, then divide once.": (
+                    sum(ratios) / len(ratios)
+                ),
+                "You added up the ids. An id is a name, not an amount: count how many there are.": (
+                    sum(sum(_toy_encode(s[language])) for s in PARALLEL)
+                    / sum(sum(_toy_encode(s["en"])) for s in PARALLEL)
+                ),
+                "You counted different tokens. A token that occurs twice costs twice.": (
+                    len({n for s in PARALLEL for n in _toy_encode(s[language])})
+                    / len({n for s in PARALLEL for n in _toy_encode(s["en"])})
+                ),
+                "You looked at the first sentence only. Add up over all sentences.": ratios[0],
+                "You subtracted. A premium is a ratio, so that long and short texts can be "
+                "compared: tokens in the language divided by tokens in English.": there - english,
+                "You returned the number of tokens. How much more is that than in English?": there,
+            },
+            what=f"the premium of {language!r}",
+        )
+    expect_close(
+        answer(_toy_encode, PARALLEL, "en"), 1.0, what="the premium of English over itself"
+    )
+
+
+@exercise("1.5", "your product with the table picks rows, as a look-up does")
+def makes_one_hot(answer: Any) -> None:
+    import torch
+
+    for ids, size in (([2, 5, 2], 7), ([0], 3), ([4, 0, 3, 1], 5)):
+        right = torch.eye(size)[ids]
+        got = answer(torch.tensor(ids), size)
+        expect_close(
+            got,
+            right,
+            {
+                "Your matrix is transposed: it has a row for each entry of the vocabulary. It needs "
+                "a row for each token, so that row times table is the vector of that token.": right.T,
+                "Your ones stand one place too far to the right: ids count from 0, so id 0 belongs "
+                "to the first column.": torch.roll(right, 1, dims=1),
+                "Your ones stand one place too far to the left: ids count from 0, so id 0 belongs "
+                "to the first column.": torch.roll(right, -1, dims=1),
+                "You made one row for the whole text. It tells which ids occur, but not where or in "
+                "what order: every token needs a row of its own.": right.amax(dim=0),
+                "You made one row that counts the ids. It does not tell in what order they came: "
+                "every token needs a row of its own.": right.sum(dim=0),
+                "Every row marks all ids of the text. Row number t needs a single one, in the "
+                "column of token t.": right.amax(dim=0).expand(len(ids), size),
+                "You wrote the id itself into the row. The id tells where the 1 stands; with another "
+                "number there the product would stretch the vector.": (
+                    right * torch.tensor(ids)[:, None]
+                ),
+                "Your matrix is as wide as the largest id needs. Its width is the size of the "
+                "vocabulary, whatever ids a text happens to have: the table has that many rows.": (
+                    right[:, : max(ids) + 1]
+                ),
+                "You returned the identity matrix: one row for each entry of the vocabulary. Pick "
+                "its rows in the order of the ids.": torch.eye(size),
+            },
+            what=f"For the ids {ids} and {size} entries, your matrix",
+        )
+        if not torch.as_tensor(got).is_floating_point():
+            refuse(
+                f"Your matrix holds {torch.as_tensor(got).dtype}, and a table of vectors holds "
+                "decimal numbers. A matrix product needs the same kind on both sides: make it "
+                "floating point."
+            )

@@ -1,0 +1,457 @@
+"""Wrong answers to lesson 1 as learners write them, each with what its message must say."""
+
+import itertools
+from collections import Counter
+
+import torch
+import torch.nn.functional as F
+
+
+def forgets_how_often_a_word_occurs(words):
+    counts = {}
+    for word in words:
+        for i in range(len(word) - 1):
+            counts[word[i], word[i + 1]] = counts.get((word[i], word[i + 1]), 0) + 1
+    return counts
+
+
+def joins_all_words_first(words):
+    tokens = []
+    for word, count in words.items():
+        tokens.extend(list(word) * count)
+    return Counter(itertools.pairwise(tokens))
+
+
+def collects_a_set_of_pairs(words):
+    counts = Counter()
+    for word, count in words.items():
+        for pair in {(word[i], word[i + 1]) for i in range(len(word) - 1)}:
+            counts[pair] += count
+    return counts
+
+
+def counts_with_str_count(words):
+    counts = Counter()
+    for word, count in words.items():
+        text = "".join(word) if isinstance(word[0], str) else word
+        for pair in set(itertools.pairwise(word)):
+            counts[pair] += (text.count(pair[0] + pair[1]) if isinstance(text, str) else 1) * count
+    return counts
+
+
+def steps_by_two(words):
+    counts = Counter()
+    for word, count in words.items():
+        for i in range(0, len(word) - 1, 2):
+            counts[word[i], word[i + 1]] += count
+    return counts
+
+
+def sorts_each_pair(words):
+    counts = Counter()
+    for word, count in words.items():
+        for a, b in itertools.pairwise(word):
+            counts[min(a, b), max(a, b)] += count
+    return counts
+
+
+def glues_the_keys(words):
+    counts = Counter()
+    for word, count in words.items():
+        for a, b in itertools.pairwise(word):
+            counts[a + b] += count
+    return counts
+
+
+def pairs_everything_with_everything(words):
+    counts = Counter()
+    for word, count in words.items():
+        for i in range(len(word)):
+            for j in range(i + 1, len(word)):
+                counts[word[i], word[j]] += count
+    return counts
+
+
+def returns_the_best_pair(words):
+    counts = Counter()
+    for word, count in words.items():
+        for pair in itertools.pairwise(word):
+            counts[pair] += count
+    return max(counts, key=counts.get)
+
+
+def empties_the_dictionary(words):
+    counts = Counter()
+    while words:
+        word, count = words.popitem()
+        for pair in itertools.pairwise(word):
+            counts[pair] += count
+    return counts
+
+
+def replaces_the_count(words):
+    counts = {}
+    for word, count in words.items():
+        for i in range(len(word) - 1):
+            counts[word[i], word[i + 1]] = count
+    return counts
+
+
+def misses_the_last_pair(words):
+    counts = Counter()
+    for word, count in words.items():
+        for i in range(len(word) - 2):
+            counts[word[i], word[i + 1]] += count
+    return counts
+
+
+def slices_over_the_end(words):
+    counts = Counter()
+    for word, count in words.items():
+        for i in range(len(word)):
+            counts[word[i : i + 2]] += count
+    return counts
+
+
+def merges_the_first_only(word, pair):
+    for i in range(len(word) - 1):
+        if (word[i], word[i + 1]) == pair:
+            return (*word[:i], pair[0] + pair[1], *word[i + 2 :])
+    return word
+
+
+def merges_either_order(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        if i + 1 < len(word) and {word[i], word[i + 1]} == set(pair):
+            out.append(word[i] + word[i + 1])
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    return tuple(out)
+
+
+def does_not_skip_after_a_merge(word, pair):
+    out = []
+    for i in range(len(word)):
+        if i + 1 < len(word) and (word[i], word[i + 1]) == pair:
+            out.append(word[i] + word[i + 1])
+        else:
+            out.append(word[i])
+    return tuple(out)
+
+
+def loses_the_last_token(word, pair):
+    out, i = [], 0
+    while i < len(word) - 1:
+        if (word[i], word[i + 1]) == pair:
+            out.append(word[i] + word[i + 1])
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    return tuple(out)
+
+
+def merges_from_the_right(word, pair):
+    out, i = [], len(word) - 1
+    while i >= 0:
+        if i > 0 and (word[i - 1], word[i]) == pair:
+            out.insert(0, word[i - 1] + word[i])
+            i -= 2
+        else:
+            out.insert(0, word[i])
+            i -= 1
+    return tuple(out)
+
+
+def replaces_in_the_glued_word(word, pair):
+    if not isinstance(word[0], str):
+        return word
+    new = pair[0] + pair[1]
+    pieces = "".join(word).split(new)
+    out = list(pieces[0])
+    for piece in pieces[1:]:
+        out += [new, *piece]
+    return tuple(out)
+
+
+def returns_a_list(word, pair):
+    return list(does_not_skip_after_a_merge(word, pair))
+
+
+def nests_the_pair(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        if word[i : i + 2] == pair:
+            out.append(pair)
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    return tuple(out)
+
+
+def compares_with_a_list(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        if list(word[i : i + 2]) == pair:
+            out.append(word[i] + word[i + 1])
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    return tuple(out)
+
+
+def shortens_the_list_that_it_walks_over(word, pair):
+    word = list(word)
+    for i in range(len(word) - 1):
+        if (word[i], word[i + 1]) == pair:
+            word[i : i + 2] = [word[i] + word[i + 1]]
+    return tuple(word)
+
+
+def merge(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        if word[i : i + 2] == pair:
+            out.append(pair[0] + pair[1])
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    return tuple(out)
+
+
+def takes_the_longest_token(word, merges):
+    known = set(word) | {a + b for a, b in merges}
+    text = "".join(word)
+    out, start = [], 0
+    while start < len(text):
+        for end in range(len(text), start, -1):
+            if text[start:end] in known:
+                out.append(text[start:end])
+                start = end
+                break
+    return tuple(out)
+
+
+def takes_the_leftmost_pair(word, merges):
+    changed = True
+    while changed:
+        changed = False
+        for i in range(len(word) - 1):
+            if (word[i], word[i + 1]) in merges:
+                word = (*word[:i], word[i] + word[i + 1], *word[i + 2 :])
+                changed = True
+                break
+    return word
+
+
+def goes_backwards(word, merges):
+    for pair in reversed(merges):
+        word = merge(word, pair)
+    return word
+
+
+def stops_when_one_does_not_fit(word, merges):
+    for pair in merges:
+        new = merge(word, pair)
+        if new == word:
+            break
+        word = new
+    return word
+
+
+def returns_inside_the_loop(word, merges):
+    for pair in merges:
+        if pair in itertools.pairwise(word):
+            return merge(word, pair)
+    return word
+
+
+def filters_the_merges_first(word, merges):
+    present = set(itertools.pairwise(word))
+    for pair in merges:
+        if pair in present:
+            word = merge(word, pair)
+    return word
+
+
+def counts_the_pairs_of_the_word(word, merges):
+    while len(word) > 1:
+        counts = Counter((word[i], word[i + 1]) for i in range(len(word) - 1))
+        best = max(counts, key=counts.get)
+        if best not in merges:
+            break
+        word = merge(word, best)
+    return word
+
+
+def forgets_to_keep_the_result(word, merges):
+    for pair in merges:
+        merge(word, pair)
+    return word
+
+
+def total(encode, sentences, language):
+    return sum(len(encode(s[language])) for s in sentences)
+
+
+def english_on_top(encode, sentences, language):
+    return total(encode, sentences, "en") / total(encode, sentences, language)
+
+
+def counts_characters(encode, sentences, language):
+    return sum(len(s[language]) for s in sentences) / sum(len(s["en"]) for s in sentences)
+
+
+def tokens_per_character(encode, sentences, language):
+    def rate(code):
+        return total(encode, sentences, code) / sum(len(s[code]) for s in sentences)
+
+    return rate(language) / rate("en")
+
+
+def mean_of_ratios(encode, sentences, language):
+    ratios = [len(encode(s[language])) / len(encode(s["en"])) for s in sentences]
+    return sum(ratios) / len(ratios)
+
+
+def sums_the_ids(encode, sentences, language):
+    return sum(sum(encode(s[language])) for s in sentences) / sum(
+        sum(encode(s["en"])) for s in sentences
+    )
+
+
+def returns_in_the_loop(encode, sentences, language):
+    for s in sentences:
+        ratio = len(encode(s[language])) / len(encode(s["en"]))
+        break
+    return ratio
+
+
+def not_relative(encode, sentences, language):
+    return total(encode, sentences, language)
+
+
+def difference(encode, sentences, language):
+    return total(encode, sentences, language) - total(encode, sentences, "en")
+
+
+def rows_for_the_vocabulary(ids, vocab_size):
+    out = torch.zeros(vocab_size, len(ids))
+    for t, id in enumerate(ids):
+        out[id, t] = 1.0
+    return out
+
+
+def keeps_integers(ids, vocab_size):
+    return F.one_hot(ids, vocab_size)
+
+
+def forgets_the_vocabulary(ids, vocab_size):
+    return F.one_hot(ids).float()
+
+
+def counts_from_one(ids, vocab_size):
+    return F.one_hot(ids - 1, vocab_size + 1)[:, :vocab_size].float()
+
+
+def shifts_to_the_left(ids, vocab_size):
+    out = torch.zeros(len(ids), vocab_size)
+    for t, id in enumerate(ids):
+        out[t, id - 1] = 1.0
+    return out
+
+
+def bag_of_words(ids, vocab_size):
+    out = torch.zeros(vocab_size)
+    out[ids] = 1.0
+    return out
+
+
+def histogram(ids, vocab_size):
+    return torch.bincount(ids, minlength=vocab_size).float()
+
+
+def marks_all_ids_in_each_row(ids, vocab_size):
+    out = torch.zeros(len(ids), vocab_size)
+    out[:, ids] = 1.0
+    return out
+
+
+def writes_the_id(ids, vocab_size):
+    out = torch.zeros(len(ids), vocab_size)
+    for t, id in enumerate(ids):
+        out[t, id] = id
+    return out
+
+
+def booleans(ids, vocab_size):
+    return ids[:, None] == torch.arange(vocab_size)
+
+
+BANK = {
+    "1.1": [
+        (forgets_how_often_a_word_occurs, "counted each word once"),
+        (joins_all_words_first, "across the border between two words"),
+        (collects_a_set_of_pairs, "at most once in each word"),
+        (counts_with_str_count, "runs without overlap"),
+        (steps_by_two, "two steps at a time"),
+        (sorts_each_pair, "The order inside a pair counts"),
+        (glues_the_keys, "tuple of two tokens"),
+        (pairs_everything_with_everything, "Only neighbors can be merged"),
+        (returns_the_best_pair, "a dictionary is needed"),
+        (replaces_the_count, "Add to the count"),
+        (misses_the_last_pair, "last pair of each word is missing"),
+        (slices_over_the_end, "ran over the end"),
+        (empties_the_dictionary, "changed the dictionary"),
+    ],
+    "1.2": [
+        (merges_the_first_only, "first occurrence only"),
+        (merges_either_order, "reversed pair too"),
+        (does_not_skip_after_a_merge, "A merge uses up two tokens"),
+        (loses_the_last_token, "at the end of the word are missing"),
+        (merges_from_the_right, "from left to right"),
+        (replaces_in_the_glued_word, "forgets where its tokens end"),
+        (returns_a_list, "a list cannot be the key"),
+        (nests_the_pair, "Glue the two together"),
+        (shortens_the_list_that_it_walks_over, "gets shorter with every merge"),
+        (compares_with_a_list, "Nothing was merged"),
+    ],
+    "1.3": [
+        (takes_the_longest_token, "longest token of the vocabulary"),
+        (takes_the_leftmost_pair, "leftmost pair"),
+        (goes_backwards, "from the last to the first"),
+        (stops_when_one_does_not_fit, "stopped at the first merge that did not fit"),
+        (returns_inside_the_loop, "one merge only"),
+        (filters_the_merges_first, "as it was at the start"),
+        (counts_the_pairs_of_the_word, "Counting belongs to training"),
+        (forgets_to_keep_the_result, "Nothing was merged"),
+    ],
+    "1.4": [
+        (english_on_top, "stands on its head"),
+        (counts_characters, "You counted characters"),
+        (tokens_per_character, "by its own characters first"),
+        (mean_of_ratios, "averaged one ratio for each sentence"),
+        (sums_the_ids, "An id is a name"),
+        (returns_in_the_loop, "first sentence only"),
+        (difference, "You subtracted"),
+        (not_relative, "How much more is that than in English"),
+    ],
+    "1.5": [
+        (rows_for_the_vocabulary, "transposed"),
+        (keeps_integers, "floating point"),
+        (forgets_the_vocabulary, "as wide as the largest id"),
+        (counts_from_one, "too far to the left"),
+        (shifts_to_the_left, "too far to the left"),
+        (bag_of_words, "one row for the whole text"),
+        (histogram, "one row that counts"),
+        (marks_all_ids_in_each_row, "marks all ids"),
+        (writes_the_id, "wrote the id itself"),
+        (booleans, "floating point"),
+    ],
+}
