@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -97,3 +98,24 @@ def read_only(tmp_path):
     with mounted(folder):
         remount = ["mount", "-o", "remount,ro", str(folder)]
         yield SimpleNamespace(folder=folder, close=lambda: subprocess.run(remount, check=True))
+
+
+@pytest.fixture(scope="session")
+def copy_of_course(tmp_path_factory):
+    """The course as it lies here, without what git ignores: to build or to publish it from."""
+    folder = tmp_path_factory.mktemp("copy") / "course"
+    for path in published_files():
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    return folder
+
+
+def published_files():
+    """What git knows or would take; outside a clone everything but what is made here."""
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode:
+        made = {".venv", "work", "__pycache__", ".git"}
+        return [p for p in ROOT.rglob("*") if p.is_file() and not made & set(p.parts)]
+    return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
