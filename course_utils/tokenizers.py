@@ -142,11 +142,12 @@ class BPETokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text. A special token in it becomes its own id, the longest one first."""
+        text = _checked(text)
         if not self.special_tokens:
-            return self._encode_ordinary(_checked(text))
-        longest_first = sorted(self.special_tokens, key=len, reverse=True)
+            return self._encode_ordinary(text)
+        longest_first = map(regex.escape, sorted(self.special_tokens, key=len, reverse=True))
         ids: list[int] = []
-        for part in regex.split(f"({'|'.join(map(regex.escape, longest_first))})", _checked(text)):
+        for part in regex.split(f"({'|'.join(longest_first)})", text):
             special = self._special_ids.get(part)
             ids += self._encode_ordinary(part) if special is None else [special]
         return ids
