@@ -67,6 +67,20 @@ def show(fig: Figure, *, alt: str) -> None:
     display(HTML(f"<details><summary>This figure in words</summary><p>{escape(alt)}</p></details>"))
 
 
+def show_widget(widget: Any, *, instead: str) -> None:
+    """Display an ipywidgets widget; where none runs (GitHub, the course site), `instead` is shown.
+
+    Otherwise a reader there would meet the widget's technical description.
+    """
+    from IPython.display import display
+
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    bundle = {"text/plain": instead, "application/vnd.jupyter.widget-view+json": view}
+    display(bundle, raw=True)
+    # Colab's ipywidgets 7 runs the function of `interactive` only when told that it is displayed.
+    getattr(widget, "_handle_displayed", lambda: None)()
+
+
 def heatmap(
     ax: Axes,
     matrix: Any,

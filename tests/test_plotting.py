@@ -144,3 +144,14 @@ def test_pictures_are_readable_png(displayed):
     ax.axhline(0)
     show(fig, alt=ALT)
     assert Image.open(io.BytesIO(displayed[0][0][0]["image/png"])).size == (200, 100)
+
+
+def test_where_no_widget_runs_a_sentence_stands_in_its_place(displayed):
+    from ipywidgets import IntSlider
+
+    slider = IntSlider()
+    plotting.show_widget(slider, instead="A slider appears here in a running notebook.")
+    (bundle,), options = displayed[0]
+    assert options["raw"]
+    assert bundle["text/plain"] == "A slider appears here in a running notebook."
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == slider.model_id
