@@ -1,0 +1,182 @@
+"""Lesson 3: attention weights, masks, merging heads, what the weights take."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_utils.attention import attention
+from course_utils.checks.engine import exercise, expect_close, refuse
+
+Function = Callable[..., Any]
+
+
+@exercise("3.1", "scores divided by the square root of the head dim, softmax over the keys")
+def weights_of_queries(answer: Function) -> None:
+    queries, keys, dim = 3, 5, 7
+    query, key = torch.randn(queries, dim), torch.randn(keys, dim)
+    scores = query @ key.T
+    good = (scores / math.sqrt(dim)).softmax(dim=-1)
+    mistakes = {
+        "The softmax ran over the queries (dim=0): now each column sums to one. It is each query "
+        "that shares out a total of one, so each row must sum to one": (
+            scores / math.sqrt(dim)
+        ).softmax(dim=0),
+        f"The scores are not divided: their variance is the head dim (here {dim}), and for wide "
+        "Heads one key takes all the weight": scores.softmax(dim=-1),
+        f"You divided by the head dim ({dim}) instead of its square root ({math.sqrt(dim):.2f}). "
+        "The variance of the scores is the head dim; their typical size is its root": (
+            scores / dim
+        ).softmax(dim=-1),
+        f"You divided by the square root of the number of keys ({keys}). A score is a sum over the "
+        f"numbers of a vector, so what counts is the head dim ({dim}), however many keys there "
+        "are": (scores / math.sqrt(keys)).softmax(dim=-1),
+        f"You divided by the square root of the number of queries ({queries}). A score is a sum over "
+        f"The numbers of a vector, so what counts is the head dim ({dim})": (
+            scores / math.sqrt(queries)
+        ).softmax(dim=-1),
+        "The division came after the softmax: the rows no longer sum to one, and large scores have "
+        "done their harm before. Divide the scores, then take the softmax": scores.softmax(dim=-1)
+        / math.sqrt(dim),
+        "The scores were multiplied by the square root of the head dim: that makes the weights "
+        "sharper still. Divide": (scores * math.sqrt(dim)).softmax(dim=-1),
+        "These are the scores, not yet weights: they can be negative and do not sum to one. The "
+        "softmax is missing": scores / math.sqrt(dim),
+        "The scores were divided by their sum. Scores can be negative or cancel, so such shares can "
+        "be negative too; the softmax takes powers of e first": scores
+        / scores.sum(dim=-1, keepdim=True),
+        "These are weights of queries for each key, (keys, queries): queries belong on the rows": (
+            scores / math.sqrt(dim)
+        )
+        .softmax(dim=-1)
+        .T,
+        "The vectors were stretched to length one first (cosine similarity). Attention compares "
+        "them as they are, and divides by the root of the head dim": torch.cosine_similarity(
+            query[:, None], key[None], dim=-1
+        ).softmax(dim=-1),
+    }
+    expect_close(answer(query.clone(), key.clone()), good, mistakes, what="your matrix of weights")
+    large = 400 * query
+    got = answer(large.clone(), key.clone())
+    if not torch.as_tensor(got).isfinite().all():
+        refuse(
+            "Right for these numbers, but for queries 400 times as long there are NaN: e to a large "
+            "power overflows. `softmax` takes care of that"
+        )
+    expect_close(got, attention(large, key, key)[1], what="your matrix for very long queries")
+
+
+@exercise("3.2", "blocked keys get no weight, the others share one, a row without a key is zero")
+def weights_under_a_mask(answer: Function) -> None:
+    heads, queries, keys = 2, 3, 5
+    scores = torch.randn(heads, queries, keys)
+    free = scores.softmax(dim=-1)
+    mask = torch.tensor([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1], [1, 0, 0, 0, 1]], dtype=torch.bool)
+    blocked, inverted = (scores.masked_fill(where, -math.inf) for where in (~mask, mask))
+    mistakes = {
+        "The mask is inverted: you blocked the keys that may be attended to. Here True means may "
+        "attend (in nn.MultiheadAttention it means blocked)": inverted.softmax(dim=-1),
+        "The scores were multiplied by the mask. A blocked score of 0 is not blocked, because e to "
+        "the power 0 is 1; which score has the power 0?": (scores * mask).softmax(dim=-1),
+        "The mask came after the softmax, so the blocked keys have taken part in the sum and the "
+        "rows no longer sum to one. Block the scores before the softmax": free * mask,
+        "The mask has no effect: these are the weights without it. (`masked_fill` returns a new "
+        "tensor; `masked_fill_` changes the old one)": free,
+        "The blocked weights are minus infinity. It is the scores that are blocked, before the "
+        "softmax; the weights then come out as 0": free.masked_fill(~mask, -math.inf),
+        "The softmax ran over the queries: each query shares out a total of one over the keys, the "
+        "last axis": blocked.softmax(dim=-2),
+        "These are the blocked scores; the softmax that makes weights of them is missing": blocked,
+    }
+    got = answer(scores.clone(), mask.clone())
+    expect_close(got, blocked.softmax(dim=-1), mistakes, what="your tensor of weights")
+    mask[1] = False
+    _expect_zeros_without_a_key(answer, scores, mask)
+
+
+def _expect_zeros_without_a_key(answer: Function, scores: Tensor, mask: Tensor) -> None:
+    """What shows only where a query may attend to nothing."""
+    empty = ~mask.any(dim=-1, keepdim=True)
+    infinite = scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
+    mistakes = {
+        "A query that may attend to nothing gets NaN, because all its scores are minus infinity and "
+        "the softmax divides 0 by 0. Find the rows without any True and give them weights of "
+        "zero": infinite,
+        "A query that may attend to nothing gets equal weights on keys that are all forbidden. That "
+        "is what a large negative number such as -1e9 does: all scores of the row are equal again. "
+        "Such a row must be zeros": infinite.masked_fill(empty, 1 / mask.shape[-1]),
+        "A query that may attend to nothing gets the weights that it would have without a mask. All "
+        "its keys are forbidden, so the row must be zeros": torch.where(
+            empty, scores.softmax(dim=-1), infinite
+        ),
+    }
+    got = answer(scores.clone(), mask.clone())
+    expect_close(
+        got, infinite.masked_fill(empty, 0.0), mistakes, what="with a row without True, your tensor"
+    )
+
+
+@exercise("3.3", "heads go behind the tokens first, then the last two axes become one")
+def merging_heads(answer: Function) -> None:
+    batch, heads, tokens, dim = 2, 3, 5, 7
+    x = torch.randn(batch, heads, tokens, dim)
+    good = x.transpose(1, 2).flatten(2)
+    mistakes = {
+        "The shape is right, but the numbers were not moved: `reshape` and `view` read them in the "
+        "order head, token, column, so one row holds several tokens of one head. The heads axis "
+        "must first stand behind the tokens axis": x.reshape(batch, tokens, heads * dim),
+        "The columns of the heads are interleaved: column 0 of all heads, then column 1. The head "
+        "must be the slower axis, so that all columns of head 0 come first": x.permute(
+            0, 2, 3, 1
+        ).flatten(2),
+        "The heads were averaged. Each head has found something else, and `proj` needs all of it: "
+        "put them side by side": x.mean(dim=1),
+        "The heads were added up. Each head has found something else, and `proj` needs all of it: "
+        "put them side by side": x.sum(dim=1),
+        "The heads stand one below the other, as if there were more tokens: (batch, heads * tokens, "
+        "head dim). They belong side by side in the columns of one token": x.flatten(1, 2),
+        "The heads stand one below the other, as if there were more tokens, now token by token. "
+        "They belong side by side in the columns of one token": x.transpose(1, 2).flatten(1, 2),
+        "Heads and tokens have changed places, but the last two axes, heads and head dim, are still "
+        "two: make them one": x.transpose(1, 2),
+        "The heads come in reverse order": x.flip(1).transpose(1, 2).flatten(2),
+        "Tokens and columns are mixed up: `transpose(2, 3)` swaps tokens and head dim. It is heads "
+        "and tokens that must change places": x.transpose(2, 3).reshape(batch, tokens, heads * dim),
+        "Only one head is left. Put all of them side by side": x[:, 0],
+    }
+    expect_close(answer(x.clone()), good, mistakes, what="your merged tensor")
+
+
+@exercise("3.4", "one number for each pair of tokens, in each head, layer and image")
+def bytes_of_the_weights(answer: Function) -> None:
+    for case in ((3, 5, 7, 11, 13, 4), (2, 3, 8, 197, 64, 2)):
+        batch, layers, heads, tokens, dim, size = case
+        good = batch * layers * heads * tokens**2 * size
+        side_by_side = f"(batch, heads, queries, keys) = ({batch}, {heads}, {tokens}, {tokens})"
+        mistakes = {
+            f"You left out the heads: every head has weights of its own, {heads} tables of {tokens} x "
+            f"{tokens}": good // heads,
+            "You left out the batch: every image has weights of its own": good // batch,
+            "You left out the layers: the backward pass needs the weights of every layer": good
+            // layers,
+            f"This grows in proportion to the tokens. There is a weight for each query and each key: "
+            f"{tokens} x {tokens} = {tokens**2}": good // tokens,
+            "This is the size of the queries or values: tokens times head dim. The weights are "
+            f"{side_by_side}: the head dim is summed over in the dot product": good // tokens * dim,
+            "The head dim was counted too. It is summed over in the dot product, and the weights are "
+            f"{side_by_side}: no axis of it is left": good * dim,
+            "This is the number of weights. How many bytes does one number take?": good // size,
+            "These are bits, eight times too many: bytes_per_number counts bytes already": good * 8,
+            "Scores and weights were both counted. The question is about the weights alone": good
+            * 2,
+            f"The tokens of all {batch} images were paired with each other. A token looks at the "
+            "tokens of its own image only, not at other images": good * batch,
+            f"The heads were counted twice. One table of {tokens} x {tokens} for each head": good
+            * heads,
+        }
+        got = answer(*case)
+        if isinstance(got, float | int) and not isinstance(got, bool) and abs(got) > 2**62:
+            refuse("Your number is far too large: there is one weight for each pair of tokens")
+        expect_close(got, good, mistakes, what="your number of bytes", tolerance=1e-9)

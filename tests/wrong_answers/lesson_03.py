@@ -1,0 +1,238 @@
+"""Wrong answers to lesson 3 as learners write them, each with what its message must say."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+
+def forgets_the_division(query, key):
+    scores = query @ key.transpose(0, 1)
+    return F.softmax(scores, dim=1)
+
+
+def softmax_down_the_columns(query, key):
+    return torch.softmax(query @ key.T / query.shape[1] ** 0.5, 0)
+
+
+def divides_by_the_dim(query, key):
+    return ((query @ key.T) / query.size(-1)).softmax(-1)
+
+
+def takes_the_root_of_the_number_of_keys(query, key):
+    dim = key.shape[0]
+    return (query @ key.T / math.sqrt(dim)).softmax(-1)
+
+
+def takes_the_root_of_the_number_of_queries(query, key):
+    return (query @ key.T / math.sqrt(len(query))).softmax(-1)
+
+
+def divides_after_the_softmax(query, key):
+    weights = (query @ key.T).softmax(dim=-1)
+    return weights / query.shape[-1] ** 0.5
+
+
+def multiplies_by_the_root(query, key):
+    return (query @ key.T * query.shape[-1] ** 0.5).softmax(dim=-1)
+
+
+def shares_without_powers(query, key):
+    scores = torch.einsum("qd,kd->qk", query, key) / math.sqrt(query.shape[-1])
+    return scores / scores.sum(-1, keepdim=True)
+
+
+def stops_at_the_scores(query, key):
+    return query @ key.T / query.shape[-1] ** 0.5
+
+
+def keys_on_the_rows(query, key):
+    scores = key @ query.T / query.shape[-1] ** 0.5
+    return scores.softmax(dim=0)
+
+
+def compares_directions_only(query, key):
+    query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
+    return (query @ key.T).softmax(dim=-1)
+
+
+def powers_that_overflow(query, key):
+    powers = torch.exp(query @ key.T / math.sqrt(query.shape[-1]))
+    return powers / powers.sum(dim=-1, keepdim=True)
+
+
+def blocks_where_true(scores, mask):
+    scores = scores.masked_fill(mask, float("-inf"))
+    return torch.nan_to_num(scores.softmax(-1))
+
+
+def blocks_where_true_and_leaves_nan(scores, mask):
+    return torch.where(mask, -math.inf, scores).softmax(-1)
+
+
+def multiplies_the_scores(scores, mask):
+    return torch.softmax(scores * mask.float(), dim=-1)
+
+
+def masks_after_the_softmax(scores, mask):
+    weights = scores.softmax(dim=-1)
+    weights[:, ~mask] = 0
+    return weights
+
+
+def leaves_nan(scores, mask):
+    return scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+
+
+def a_large_negative_number(scores, mask):
+    return scores.masked_fill(mask == 0, -1e9).softmax(dim=-1)
+
+
+def adds_a_large_negative_number(scores, mask):
+    return (scores + (~mask) * -1e9).softmax(-1)
+
+
+def forgets_that_masked_fill_returns(scores, mask):
+    scores.masked_fill(~mask, float("-inf"))
+    return scores.softmax(dim=-1)
+
+
+def rescales_without_care_for_empty_rows(scores, mask):
+    weights = scores.softmax(dim=-1) * mask
+    return weights / weights.sum(dim=-1, keepdim=True)
+
+
+def skips_the_mask_for_empty_rows(scores, mask):
+    open_rows = mask | ~mask.any(dim=-1, keepdim=True)
+    return scores.masked_fill(~open_rows, float("-inf")).softmax(dim=-1)
+
+
+def softmax_over_the_queries(scores, mask):
+    return scores.masked_fill(~mask, float("-inf")).softmax(dim=1)
+
+
+def reshapes_at_once(x):
+    batch, heads, tokens, dim = x.shape
+    return x.reshape(batch, tokens, heads * dim)
+
+
+def views_at_once(x):
+    return x.contiguous().view(x.shape[0], x.shape[2], -1)
+
+
+def interleaves_the_columns(x):
+    return torch.stack(list(x.unbind(dim=1)), dim=-1).flatten(2)
+
+
+def averages_the_heads(x):
+    return x.mean(1)
+
+
+def adds_the_heads(x):
+    return sum(x[:, head] for head in range(x.shape[1]))
+
+
+def heads_one_below_the_other(x):
+    return torch.cat([x[:, head] for head in range(x.shape[1])], dim=1)
+
+
+def forgets_to_flatten(x):
+    return x.transpose(1, 2)
+
+
+def swaps_tokens_and_columns(x):
+    batch, heads, tokens, dim = x.shape
+    return x.transpose(-2, -1).reshape(batch, tokens, heads * dim)
+
+
+def concatenates_backwards(x):
+    return torch.cat([x[:, -1 - head] for head in range(x.shape[1])], dim=-1)
+
+
+def one_table_for_all_heads(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return batch * layers * tokens**2 * bytes_per_number
+
+
+def one_number_a_token(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return batch * layers * heads * tokens * bytes_per_number
+
+
+def size_of_the_queries(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return batch * layers * heads * tokens * head_dim * bytes_per_number
+
+
+def counts_the_head_dim_too(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return batch * layers * heads * tokens * tokens * head_dim * bytes_per_number
+
+
+def numbers_instead_of_bytes(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return batch * layers * heads * tokens * tokens
+
+
+def bits(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return batch * layers * heads * tokens * tokens * bytes_per_number * 8
+
+
+def one_layer(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return batch * heads * tokens * tokens * bytes_per_number
+
+
+def one_image(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return layers * heads * tokens * tokens * bytes_per_number
+
+
+def pairs_of_all_tokens_in_the_batch(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return layers * heads * (batch * tokens) ** 2 * bytes_per_number
+
+
+BANK = {
+    "3.1": [
+        (forgets_the_division, "not divided"),
+        (softmax_down_the_columns, "ran over the queries"),
+        (divides_by_the_dim, "instead of its square root"),
+        (takes_the_root_of_the_number_of_keys, "number of keys"),
+        (takes_the_root_of_the_number_of_queries, "number of queries"),
+        (divides_after_the_softmax, "after the softmax"),
+        (multiplies_by_the_root, "multiplied by the square root"),
+        (shares_without_powers, "divided by their sum"),
+        (stops_at_the_scores, "softmax is missing"),
+        (keys_on_the_rows, "queries belong on the rows"),
+        (compares_directions_only, "cosine similarity"),
+        (powers_that_overflow, "overflows"),
+    ],
+    "3.2": [
+        (blocks_where_true, "inverted"),
+        (blocks_where_true_and_leaves_nan, "inverted"),
+        (multiplies_the_scores, "multiplied by the mask"),
+        (masks_after_the_softmax, "after the softmax"),
+        (leaves_nan, "0 by 0"),
+        (a_large_negative_number, "-1e9"),
+        (adds_a_large_negative_number, "-1e9"),
+        (forgets_that_masked_fill_returns, "no effect"),
+        (rescales_without_care_for_empty_rows, "0 by 0"),
+        (skips_the_mask_for_empty_rows, "without a mask"),
+        (softmax_over_the_queries, "ran over the queries"),
+    ],
+    "3.3": [
+        (reshapes_at_once, "numbers were not moved"),
+        (views_at_once, "numbers were not moved"),
+        (interleaves_the_columns, "interleaved"),
+        (averages_the_heads, "averaged"),
+        (adds_the_heads, "added up"),
+        (heads_one_below_the_other, "one below the other"),
+        (forgets_to_flatten, "make them one"),
+        (swaps_tokens_and_columns, "tokens and columns are mixed up"),
+        (concatenates_backwards, "reverse order"),
+    ],
+    "3.4": [
+        (one_table_for_all_heads, "left out the heads"),
+        (one_number_a_token, "in proportion to the tokens"),
+        (size_of_the_queries, "size of the queries"),
+        (counts_the_head_dim_too, "head dim was counted too"),
+        (numbers_instead_of_bytes, "how many bytes"),
+        (bits, "these are bits"),
+        (one_layer, "left out the layers"),
+        (one_image, "left out the batch"),
+        (pairs_of_all_tokens_in_the_batch, "other images"),
+    ],
+}
