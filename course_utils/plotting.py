@@ -141,7 +141,8 @@ def token_html(pieces: Iterable[str | bytes], ids: Iterable[int]) -> str:
     """HTML that shows tokens as bordered boxes with their ids below, readable without color.
 
     Each token as by `visible`; each box has its own text direction, so Arabic reads rightly inside
-    a box while the boxes stand in token order, left to right.
+    a box while the boxes stand in token order, left to right. Where a page drops the style, each
+    token is still followed by its id as a subscript.
     """
     boxes = []
     for k, (piece, number) in enumerate(zip(pieces, ids, strict=True)):
@@ -149,10 +150,10 @@ def token_html(pieces: Iterable[str | bytes], ids: Iterable[int]) -> str:
         boxes.append(
             f'<span style="display:inline-block;margin:2px;padding:1px 4px;border:1px solid #444;'
             f'border-radius:4px;background:{TINTS[k % 3]};color:#111;text-align:center">'
-            f'<bdi style="font-family:monospace">{text}</bdi><br>'
-            f'<small style="color:#333">{number}</small></span>'
+            f'<bdi style="font-family:monospace">{text}</bdi>'
+            f'<sub style="display:block;color:#333;line-height:1.3">{number}</sub></span>'
         )
-    return f'<div dir="ltr">{"".join(boxes)}</div>'
+    return f'<div dir="ltr">{" ".join(boxes)}</div>'
 
 
 def show_tokens(pieces: Iterable[str | bytes], ids: Iterable[int]) -> None:
