@@ -180,6 +180,10 @@ def test_the_unit_tests_passed_on_the_lowest_versions():
 # --- into an environment that one already has -------------------------------------------------
 
 
+# Two years old when this was written: an environment that somebody may well have.
+ALREADY_THERE = {"torch": "2.6.0", "torchvision": "0.21.0"}
+
+
 def pretend_installed(site, name, number):
     folder = site / f"{name.replace('-', '_')}-{number}.dist-info"
     folder.mkdir()
@@ -200,11 +204,12 @@ def offer(folder, name, number):
 
 @pytest.fixture
 def old_environment(tmp_path):
-    """Everything at its lower bound, as if it had been there for long; newer ones are offered."""
+    """An older torch, the rest at its lower bound, as if all had been there for long; newer ones
+    are offered."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "old"], check=True)
     (site,) = (tmp_path / "old").glob("lib/python3*/site-packages")
     for name, requirement in requirements(PROJECT["dependencies"]).items():
-        pretend_installed(site, name, lowest(requirement))
+        pretend_installed(site, name, ALREADY_THERE.get(name, lowest(requirement)))
         offer(tmp_path / "offered", name.replace("-", "_"), "99.0")
     for entry in distribution("setuptools").locate_file("").iterdir():
         if re.match(r"setuptools|_distutils_hack|pkg_resources", entry.name):
