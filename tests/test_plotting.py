@@ -107,6 +107,9 @@ def test_tokens_show_spaces_ids_and_any_html_as_text():
 def test_tokens_have_a_plain_form_and_must_match_their_ids(displayed):
     show_tokens([" a", "b"], [5, 6])
     assert displayed[0][0][0]["text/plain"] == "␣a=5 | b=6"
+    show_tokens([" a", "b"], [5, 6], title="a < b")
+    assert displayed[1][0][0]["text/plain"] == "a < b\n␣a=5 | b=6"
+    assert displayed[1][0][0]["text/html"].startswith("<div>a &lt; b</div><div")
     with pytest.raises(ValueError, match="shorter"):
         token_html(["a", "b"], [1])
 
