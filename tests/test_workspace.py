@@ -227,7 +227,7 @@ def test_the_authors_commands_do_not_know_the_work_folder():
     """Updating the course and the authors' commands never touch work/: git ignores it, and of all
     tools only these two name it."""
     assert "work/" in (workspace.ROOT / ".gitignore").read_text().splitlines()
-    naming = re.compile(r"\bWORK\b|[\"']work[\"'/]")
+    naming = re.compile(r"\bWORK\b|ROOT / .work\b")
     tools = (workspace.ROOT / "tools").rglob("*.py")
     assert {path.name for path in tools if naming.search(path.read_text())} == {
         "lab.py",

@@ -90,7 +90,8 @@ def versions_in(python: Path) -> dict[str, str]:
 
 def record(counts: dict[str, int], versions: dict[str, str]) -> None:
     content = {
-        "command": "make test-oldest",
+        "recipe": "make test-oldest: unit tests on the lowest direct versions, the rest new",
+        "hardware": f"{os.cpu_count()} CPU cores ({platform.machine()})",
         "date": datetime.date.today().isoformat(),
         "python": platform.python_version(),
         **counts,
