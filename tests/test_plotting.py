@@ -149,6 +149,36 @@ def test_pictures_are_readable_png(displayed):
     assert Image.open(io.BytesIO(displayed[0][0][0]["image/png"])).size == (200, 100)
 
 
+def saved(fig):
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png")
+    plt.close(fig)
+    return buffer.getvalue()
+
+
+def test_a_drawing_is_stored_smaller_and_looks_the_same():
+    from PIL import Image
+
+    fig, ax = plt.subplots()
+    heatmap(ax, np.add.outer(np.arange(9), np.arange(9)))
+    png = saved(fig)
+    small = plotting.smaller_png(png)
+    assert len(small) < 0.6 * len(png)
+    before, after = (
+        np.asarray(Image.open(io.BytesIO(p)).convert("RGB"), float) for p in (png, small)
+    )
+    assert before.shape == after.shape
+    assert np.abs(before - after).mean() < 1  # of 255 shades
+    assert np.abs(before - after).max() < 48  # a blended pixel at the rim of a letter
+
+
+def test_a_figure_with_a_photograph_keeps_its_colors():
+    fig, ax = plt.subplots()
+    ax.imshow(np.random.default_rng(0).random((90, 90, 3)))
+    png = saved(fig)
+    assert plotting.smaller_png(png) is png
+
+
 def test_where_no_widget_runs_a_sentence_stands_in_its_place(displayed):
     from ipywidgets import IntSlider
 
