@@ -313,7 +313,7 @@ def encodes_word(answer: Any) -> None:
         (tuple("abcd"), [("b", "c"), ("c", "d"), ("a", "b"), ("ab", "cd")]),
         (tuple("abcx"), [("b", "c"), ("a", "b"), ("c", "x")]),
         (tuple("ababde"), MERGES),
-        (tuple("abd"), [("a", "b"), ("b", "c"), ("ab", "c"), ("c", "d")]),
+        (("a", "b", "d"), [("a", "b"), ("b", "c"), ("ab", "c"), ("c", "d")]),
         (tuple("dedede"), MERGES),
         (tuple("bcab"), [("a", "b"), ("b", "c"), ("ab", "c")]),
         (tuple("xyz"), MERGES),
