@@ -1,0 +1,276 @@
+"""Checks of lesson 2: places squeezed, the clock, the turn, the penalty."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_utils.checks.engine import exercise, expect_close, refuse
+from course_utils.positions import alibi_bias, apply_rotary, sinusoidal_positions
+
+
+@exercise("2.1", "places squeezed into 0 ... 1: the step depends on the length")
+def squeezed(answer: Callable[[int], Any]) -> None:
+    for length in (5, 9, 2):
+        result = answer(length)
+        expect_two(result)
+        codes, step = result
+        places = torch.arange(length)
+        expect_close(
+            codes,
+            places / (length - 1),
+            {
+                "You divided by the number of tokens, so the last token never reaches 1. "
+                f"{length} tokens have one gap fewer than tokens: count the gaps.": places / length,
+                "Your first token does not get 0: you count places from 1. The first place is 0, and "
+                "the last one is length - 1.": (places + 1) / length,
+                "Your codes are not squeezed: they grow with the length, which is what we want to get "
+                "rid of. The last token's code must be 1 for every length.": places,
+                "You made one code too many: the length is the number of tokens, not of "
+                "gaps.": torch.linspace(0, 1, length + 1),
+                "Your codes run from -1 to 1; this exercise asks for 0 to 1.": (
+                    torch.linspace(-1, 1, length)
+                ),
+                "Your codes run backwards: the first token gets 0, the last one 1.": torch.linspace(
+                    1, 0, length
+                ),
+            },
+            what=f"the row of codes for {length} tokens",
+        )
+        expect_close(
+            torch.as_tensor(step, dtype=torch.float64),
+            torch.tensor(1 / (length - 1), dtype=torch.float64),
+            {
+                "Your codes are right, but the step is not the gap between them: you divided by the "
+                f"number of tokens. Compare with codes[1] - codes[0] for {length} tokens.": (
+                    torch.tensor(1 / length, dtype=torch.float64)
+                ),
+                "Your codes are right, but the step is the one before squeezing. After squeezing, "
+                "the gap between neighbors is smaller and depends on the length.": (
+                    torch.tensor(1.0, dtype=torch.float64)
+                ),
+                "Your step is right for another length only: it must be computed from this length, "
+                f"here {length}. That it changes is the point of the exercise.": (
+                    torch.tensor(0.5 if length == 5 else 0.25, dtype=torch.float64)
+                ),
+            },
+            what=f"the step for {length} tokens",
+        )
+
+
+def expect_two(result: Any) -> None:
+    """Refuse what is not a pair (codes, step)."""
+    if result is None:
+        refuse("your result is None: does your function end in `return ...`?")
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        refuse(
+            "Return two things, the codes and the step: `return codes, step`. The lesson compares "
+            "the steps of texts of different length."
+        )
+
+
+@exercise("2.2", "one clock for each place: slow and fast hands, a sine and a cosine each")
+def clock(answer: Callable[..., Any]) -> None:
+    for position, dim, base in ((3, 8, 10000.0), (0, 6, 10000.0), (7, 6, 100.0)):
+        got = answer(position, dim) if base == 10000.0 else answer(position, dim, base)
+        expect_close(
+            got,
+            sinusoidal_positions(position + 1, dim, base)[position],
+            clock_mistakes(position, dim, base),
+            what=f"the code of place {position} with dim {dim} and base {base:g}",
+        )
+
+
+def clock_mistakes(position: int, dim: int, base: float) -> dict[str, Tensor]:
+    """What is said about a wrong clock -> the numbers that this mistake gives."""
+    pairs = torch.arange(dim // 2, dtype=torch.float64)
+    columns = torch.arange(dim, dtype=torch.float64)
+    right = position * base ** (-2 * pairs / dim)
+
+    def hands(angles: Tensor) -> Tensor:
+        return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten()
+
+    def one_angle_a_column(angles: Tensor) -> Tensor:
+        return torch.where(columns % 2 == 0, angles.sin(), angles.cos())
+
+    return {
+        "The exponent of the base is the number of the hand in your code, so each hand is 10000 times "
+        "slower than the one before and all but the first stand still. It must be 2i/dim, which stays "
+        "below 1.": hands(position * base**-pairs),
+        "The exponent of the base is 2i in your code; it is divided by dim, so that the hands spread "
+        "over the range from 1 to the base whatever the width.": hands(
+            position * base ** (-2 * pairs)
+        ),
+        "The exponent is i/dim in your code. It is 2i/dim, because each hand takes two "
+        "columns: the slowest hand must come close to the base.": hands(
+            position * base ** (-pairs / dim)
+        ),
+        "The exponent is positive in your code, so the base multiplies the place: later hands get "
+        "faster, not slower. The place is divided by base^(2i/dim).": (
+            hands(position * base ** (2 * pairs / dim))
+        ),
+        "All sines stand first, then all cosines. The numbers are right, but the paper's order takes "
+        "turns: sine and cosine of one hand stand side by side.": (
+            torch.cat([right.sin(), right.cos()])
+        ),
+        "Sine and cosine are swapped: the even columns hold the sine.": (
+            torch.stack([right.cos(), right.sin()], dim=-1).flatten()
+        ),
+        "Your angles are taken for degrees. math.sin and torch.sin expect radians, and the formula "
+        "gives radians already: nothing is to be converted.": hands(torch.deg2rad(right)),
+        "Your places are counted from 1: the code of place 0 must have all its hands straight up, "
+        "sine 0 and cosine 1.": hands((position + 1) * base ** (-2 * pairs / dim)),
+        "The sine and the cosine of one hand must share one angle. In your code every column has an "
+        "angle of its own, so no pair is the tip of a hand. Count hands, not columns.": (
+            one_angle_a_column(position * base ** (-columns / dim))
+        ),
+        "You took the number of the column for the number of the hand: there are dim/2 hands, and each "
+        "takes two columns.": one_angle_a_column(position * base ** (-2 * columns / dim)),
+        "The base is fixed at 10000 in your code. It is an argument of the function: use "
+        "`base`.": hands(position * 10000.0 ** (-2 * pairs / dim)),
+        "Every column holds a sine in your code. The second number of each hand is a cosine: a sine "
+        "alone does not say on which side the hand stands.": (
+            torch.stack([right.sin(), right.sin()], dim=-1).flatten()
+        ),
+        "All hands turn at the same speed in your code, so the code repeats itself after 7 places. "
+        "Divide the place by base^(2i/dim), a different number for each hand i.": (
+            hands(torch.full_like(pairs, position))
+        ),
+    }
+
+
+@exercise("2.3", "each pair turned by its own angle: lengths are kept")
+def turn_vector(answer: Callable[..., Any]) -> None:
+    vector = torch.tensor([1.0, 0.5, -0.3, 2.0, 0.7, -1.1, 0.2, 0.9])
+    for position, dim, base in ((3, 8, 10000.0), (0, 4, 10000.0), (2, 6, 100.0)):
+        given = vector[:dim].clone()
+        got = answer(given, position) if base == 10000.0 else answer(given, position, base)
+        if not torch.equal(given, vector[:dim]):
+            refuse(
+                "Your function changes the vector it was given. The caller still needs that: the "
+                "same vector is turned to other places too. Write into a new tensor. (Changing a "
+                "number before its partner is computed also gives a wrong partner.)"
+            )
+        expect_close(
+            got,
+            apply_rotary(vector[None, :dim], torch.tensor([position]), base)[0],
+            turn_mistakes(vector[:dim], position, base),
+            what=f"a vector of {dim} numbers turned to place {position} with base {base:g}",
+        )
+
+
+def turn_mistakes(vector: Tensor, position: float, base: float) -> dict[str, Tensor]:
+    """What is said about a wrong turn -> the numbers that this mistake gives."""
+    dim = len(vector)
+    pairs = torch.arange(dim // 2, dtype=torch.float64)
+    speeds = base ** (-2 * pairs / dim)
+    even, odd = vector[0::2].double(), vector[1::2].double()
+    first, second = vector.double().chunk(2)
+
+    def turned(angles: Tensor) -> Tensor:
+        a, b = even * angles.cos() - odd * angles.sin(), even * angles.sin() + odd * angles.cos()
+        return torch.stack([a, b], dim=-1).flatten()
+
+    right = position * speeds
+    a = even * right.cos() - odd * right.sin()
+    halves = [
+        first * right.cos() - second * right.sin(),
+        first * right.sin() + second * right.cos(),
+    ]
+    return {
+        "You turn the other way round: in the first number of a pair the sine has a minus sign, in the "
+        "second a plus. Check with the example, where (1, 0) becomes (0.540, 0.841).": turned(
+            -right
+        ),
+        "The place does not enter your angle: every token would be turned alike, and no distance could "
+        "be read. The angle of pair i is position * base^(-2i/dim).": turned(speeds),
+        "You turn by the number of the pair. A pair's number sets its speed only; how far it turns also "
+        "depends on the place.": turned(pairs),
+        "All pairs are turned by the same angle. Each pair has its own speed, as the hands of the clock "
+        "do: base^(-2i/dim) for pair i.": turned(torch.full_like(pairs, position)),
+        "You paired number i with number i + dim/2, the convention of Llama in the Hugging Face format. "
+        "Here neighbors make a pair: (0, 1), (2, 3), ...": torch.cat(halves),
+        "The first number of a pair was overwritten before the second was computed from it. Keep the "
+        "old values of both until both new ones are there.": (
+            torch.stack([a, a * right.sin() + odd * right.cos()], dim=-1).flatten()
+        ),
+        "The exponent is -i/dim in your code. It is -2i/dim, as for the hands of the clock: each pair "
+        "takes two of the dim numbers.": turned(position * base ** (-pairs / dim)),
+        "The exponent of the base is not divided by dim, so all pairs but the first stand "
+        "still.": turned(position * base ** (-2 * pairs)),
+        "The exponent is positive in your code: later pairs turn faster and faster. The sign is minus, "
+        "so that later pairs are slower.": turned(position / speeds),
+        "Your angles are taken for degrees; the formula gives radians already.": (
+            turned(torch.deg2rad(right))
+        ),
+        "The base is fixed at 10000 in your code. It is an argument of the function: use "
+        "`base`.": turned(position * 10000.0 ** (-2 * pairs / dim)),
+        "The vector comes back as it was: nothing was turned. Only place 0 leaves a vector "
+        "alone.": vector,
+        "You added the clock's sine and cosine to the vector. Rotary positions add nothing: they turn, "
+        "and the length of the vector is kept.": (
+            vector.double() + torch.stack([right.sin(), right.cos()], dim=-1).flatten()
+        ),
+        "You multiplied each number by its own sine or cosine. A turn mixes the two numbers of a pair: "
+        "each new number is made of both old ones.": (
+            torch.stack([even * right.cos(), odd * right.sin()], dim=-1).flatten()
+        ),
+    }
+
+
+@exercise("2.4", "a penalty that grows with the distance, with a slope for each head")
+def penalty(answer: Callable[[int, int, int], Any]) -> None:
+    for heads, queries, keys in ((4, 3, 5), (8, 4, 4), (2, 1, 6)):
+        got = answer(heads, queries, keys)
+        here = f"{heads} heads, {queries} queries and {keys} keys"
+        expect_close(
+            got,
+            alibi_bias(heads, queries, keys),
+            penalty_mistakes(heads, queries, keys),
+            what=f"the bias for {here}",
+        )
+
+
+def penalty_mistakes(heads: int, queries: int, keys: int) -> dict[str, Tensor]:
+    """What is said about a wrong penalty -> the numbers that this mistake gives."""
+    head = torch.arange(heads, dtype=torch.float64)[:, None, None]
+    slope = 2 ** (-8 * (head + 1) / heads)
+    at = torch.arange(queries)[:, None] + keys - queries
+    to_left = (at - torch.arange(keys)).double()
+    distance = to_left.abs()
+    from_start = (torch.arange(queries)[:, None] - torch.arange(keys)).abs().double()
+    return {
+        "Your numbers are positive: far tokens would count more. A penalty is subtracted, so the bias "
+        "is 0 or negative.": slope * distance,
+        "Your queries start at the first key. There are fewer queries than keys, and the last query "
+        "stands at the last key: query i stands at place i + keys - queries.": -slope * from_start,
+        "A key to the right of its query gets a bonus, because your distance has a sign. A distance is "
+        "never negative: take the absolute value.": -slope * to_left,
+        "A key to the right of its query gets a penalty and one to the left a bonus: your distance has "
+        "a sign, and no absolute value is taken.": slope * to_left,
+        "Your slopes fall in equal steps, (h + 1)/H. ALiBi's are in equal ratio: each is the one before "
+        "times the same factor, 2^(-8/H).": -distance * (head + 1) / heads,
+        "Your slopes fall as 1/(h + 1). ALiBi's are in equal ratio: each is the one before times the "
+        "same factor, 2^(-8/H).": -distance / (head + 1),
+        "Your first slope is 1: you left out the + 1 of the formula. Heads are counted from 0, and head "
+        "0 has the slope 2^(-8/H).": -distance * 2 ** (-8 * head / heads),
+        "Your slopes do not depend on the number of heads: 1/2, 1/4, ... is right for 8 heads only. "
+        "The exponent is -8(h + 1)/H.": -distance * 2.0 ** -(head + 1),
+        "All heads have the same slope. Each head has its own, so that some see near and some "
+        "far.": -(slope[:1] * distance).expand(heads, -1, -1),
+        "The axis of the heads is missing: every head has a table (queries, keys) of its own, because "
+        "every head has a slope of its own.": -(slope * distance)[0],
+        "You squared the distance. ALiBi is linear: twice as far, twice the penalty.": (
+            -slope * distance**2
+        ),
+        "Your slopes are in the wrong order: head 0 has the largest one.": -slope.flip(0)
+        * distance,
+        "You applied exp: that is the factor on the weights, after the softmax. The bias is added to "
+        "the scores, before it.": (-slope * distance).exp(),
+        "Keys ahead of their query are blocked in your bias. That is the causal mask, a separate thing: "
+        "ALiBi alone gives every key a finite penalty.": (
+            (-slope * distance).masked_fill(to_left < 0, -math.inf)
+        ),
+    }
