@@ -82,7 +82,7 @@ def apply_rotary(
 
     Apply it to queries and to keys, not to values: the scores then depend on the distance of two
     tokens only. `positions` (tokens,) defaults to 0, 1, 2, ... and may be fractions. Pairs are
-    neighbors as in the paper and GPT-J; Llama's published weights pair column i with i + dim/2.
+    neighbors as in the paper and GPT-J; Hugging Face's Llama pairs column i with i + dim/2.
 
     Raises `ValueError` for an odd dim or positions of another length.
     """
