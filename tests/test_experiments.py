@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -287,3 +288,41 @@ def test_the_recorded_study_is_complete_and_of_the_recipe_in_the_code():
         assert len(lengths) == len(recipe["lengths"])
         assert all((loss is None) == (run["family"] == "learned") for loss in lengths[1:])
         assert run["parameters"] == 166144 + (64 * 64 if run["family"] == "learned" else 0)
+
+
+# --- What attention costs ---
+
+SMALL = {**STUDIES["attention_cost"].recipe, "calls": 1, "heads": 2, "head_dim": 8}
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="memory is measured on Linux only"
+)
+def test_attention_is_measured_in_a_process_of_its_own():
+    threads = torch.get_num_threads()
+    job = {"round": 0, "tokens": 1024, "version": "explicit"}
+    explicit = STUDIES["attention_cost"].run(SMALL, job)
+    fused = STUDIES["attention_cost"].run(SMALL, {**job, "version": "fused"})
+    scores = 2 * 1024**2 * 4 / 1e6
+    assert 1.9 * scores < explicit["megabytes"] < 3 * scores  # the scores and the weights
+    assert fused["megabytes"] < scores
+    assert explicit["milliseconds"] > 0
+    assert torch.get_num_threads() == threads
+
+
+def test_an_unknown_version_of_attention_is_named_with_those_there_are():
+    with pytest.raises(ValueError, match="explicit, fused; got 'flash'"):
+        experiments.attention_cost(SMALL, "flash", 16)
+
+
+def test_the_recorded_costs_are_complete_and_say_what_lesson_3_says():
+    study = recorded("attention_cost")
+    recipe = STUDIES["attention_cost"].recipe
+    assert study["recipe"] == recipe
+    cost = {(run["round"], run["tokens"], run["version"]): run for run in study["runs"]}
+    assert len(cost) == recipe["rounds"] * len(recipe["tokens"]) * 2
+    for turn in range(recipe["rounds"]):
+        for version, growth in (("explicit", 16), ("fused", 4)):
+            short, long = (cost[turn, tokens, version] for tokens in (1024, 4096))
+            assert 0.8 * growth < long["megabytes"] / short["megabytes"] < 1.2 * growth
+            assert 10 < long["milliseconds"] / short["milliseconds"] < 26  # the square: 16
