@@ -233,6 +233,8 @@ def test_importing_pulls_in_nothing_heavy(names, forbidden):
 
 def test_public_functions_and_classes_have_docstrings():
     for path in modules():
+        if path.parent.name == "checks" and path.stem.startswith("lesson_"):
+            continue  # a check is described by the title of its exercise
         module = importlib.import_module(
             ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         )
