@@ -87,10 +87,12 @@ def peak_megabytes(step: Step) -> float:
     step()  # makes the gradients of the parameters, which stay
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         step()
-    records = [event for event in profiler.events() if event.name == "[memory]"]
+    # The profiler's table sums allocations by operator; the raw events have their order in time.
+    events = profiler.profiler.kineto_results.events()
+    records = [event for event in events if event.name() == "[memory]"]
     held = peak = 0
-    for event in sorted(records, key=lambda event: event.time_range.start):
-        held += event.cpu_memory_usage
+    for event in sorted(records, key=lambda event: event.start_ns()):
+        held += event.nbytes()
         peak = max(peak, held)
     return peak / 1e6
 

@@ -24,9 +24,9 @@ SETUP = """\
 import sys
 
 if "google.colab" in sys.modules:
-    import torch
+    from importlib.metadata import version
 
-    %pip install -q "torch=={torch.__version__}" "course-utils @ git+https://github.com/REPOSITORY"
+    %pip install -q "torch=={version('torch')}" "course-utils @ git+https://github.com/REPOSITORY"
 
 from course_utils.lesson import start
 
