@@ -98,6 +98,11 @@ def test_verdicts(doubling, answer, text):
     assert text in verdict("9.1", answer)
 
 
+def test_a_single_number_is_named_without_a_place(doubling):
+    with pytest.raises(Refused, match=r"^your result is 3 where 4\.5 is expected$"):
+        expect_close(torch.tensor(3.0), 4.5)
+
+
 def test_check_prints_and_never_raises(doubling, capsys):
     for answer in (lambda x: 2 * x, lambda x: x**2, raises(NotImplementedError())):
         check("9.1", answer)

@@ -121,9 +121,11 @@ def expect_close(
         refuse(f"{what} holds NaN or infinite numbers, and only finite ones are expected")
     off = ~torch.isclose(got.double(), expected.double(), rtol=tolerance, atol=tolerance)
     where = tuple(off.nonzero()[0].tolist())
+    numbers = f"{got[where].item():.4g} where {expected[where].item():.4g} is expected"
     refuse(
-        f"{what} has the right shape, but at {list(where)} it is {got[where].item():.4g} "
-        f"where {expected[where].item():.4g} is expected"
+        f"{what} has the right shape, but at {list(where)} it is {numbers}"
+        if where
+        else f"{what} is {numbers}"
     )
 
 
