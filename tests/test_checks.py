@@ -134,6 +134,36 @@ def test_pick_keeps_a_passing_answer_and_replaces_any_other(doubling):
     assert pick("9.1", raises(NotImplementedError()), solution) is solution
 
 
+def test_the_solution_that_pick_took_is_no_pass(doubling, capsys, monkeypatch):
+    remembered = []
+    monkeypatch.setattr(engine, "_TAKEN", {})
+    monkeypatch.setattr(progress, "remember", remembered.append)
+
+    def solution(x):
+        return x + x
+
+    check("9.1", pick("9.1", raises(NotImplementedError()), solution))
+    assert capsys.readouterr().out.startswith("[ .. ] Exercise 9.1: this is the lesson's solution")
+    assert remembered == []
+    check("9.1", pick("9.1", lambda x: 2 * x, solution))
+    assert remembered == ["9.1"]
+
+
+def test_an_error_names_the_line_of_the_answer(doubling):
+    def wrong(x):
+        return torch.cat(x, 7)
+
+    assert verdict("9.1", wrong).endswith("(at `return torch.cat(x, 7)`)")
+    assert "(at" not in verdict("9.1", 7)
+
+
+def test_numbers_that_look_the_same_get_more_digits():
+    with pytest.raises(Refused, match=r"is 4\.667 where 4\.666667 is expected"):
+        expect_close(4.667, 14 / 3)
+    with pytest.raises(Refused, match=r"\(3,\), but \(\) is expected; the shape \(\) is a single"):
+        expect_close([1.0, 2.0, 3.0], 2.0)
+
+
 def test_a_check_does_not_change_the_random_numbers_that_follow(doubling):
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -3,6 +3,7 @@
 A check prints and never raises, so that a notebook runs from top to bottom whatever is in it.
 """
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ class Exercise:
 
 
 EXERCISES: dict[str, Exercise] = {}
+_TAKEN: dict[str, Any] = {}  # exercise -> the solution that `pick` put in place of an answer
 
 
 def exercise(number: str, title: str) -> Callable[[Check], Check]:
@@ -57,12 +59,21 @@ def verdict(number: str, answer: Any) -> str:
     except Refused as reason:
         return str(reason)
     except (Exception, SystemExit) as error:  # a learner's code may raise anything
-        return f"Your code stopped with {type(error).__name__}: {error}"
+        return f"Your code stopped with {type(error).__name__}: {error}{_line_of(error, answer)}"
     return "passed"
 
 
 def check(number: str, answer: Any) -> None:
-    """Print [PASS], [FAIL] with the reason, or [ .. ] for an exercise not attempted yet."""
+    """Print [PASS], [FAIL] with the reason, or [ .. ] for an exercise not attempted yet.
+
+    The solution that `pick` put under the name of an open answer is no pass.
+    """
+    if number in _TAKEN and _TAKEN[number] is answer:
+        print(
+            f"[ .. ] Exercise {number}: this is the lesson's solution, taken because no answer "
+            "passed. Run the cell with your own answer, then this one."
+        )
+        return
     result = verdict(number, answer)
     if result == "not attempted":
         print(
@@ -79,7 +90,11 @@ def check(number: str, answer: Any) -> None:
 
 def pick(number: str, answer: Any, solution: Any) -> Any:
     """The learner's answer if it passes its check, else the solution: what follows always works."""
-    return answer if verdict(number, answer) == "passed" else solution
+    if verdict(number, answer) == "passed":
+        return answer
+    if callable(solution):  # numbers and text can be the same object as a right answer
+        _TAKEN[number] = solution
+    return solution
 
 
 def find(number: str) -> Exercise:
@@ -116,12 +131,17 @@ def expect_close(
         if _close(got, torch.as_tensor(wrong), tolerance):
             refuse(message)
     if got.shape != expected.shape:
-        refuse(f"{what} has shape {tuple(got.shape)}, but {tuple(expected.shape)} is expected")
+        note = "" if got.ndim and expected.ndim else "; the shape () is a single number"
+        refuse(
+            f"{what} has shape {tuple(got.shape)}, but {tuple(expected.shape)} is expected{note}"
+        )
     if got.is_floating_point() and not torch.isfinite(got).all():
         refuse(f"{what} holds NaN or infinite numbers, and only finite ones are expected")
     off = ~torch.isclose(got.double(), expected.double(), rtol=tolerance, atol=tolerance)
     where = tuple(off.nonzero()[0].tolist())
-    numbers = f"{got[where].item():.4g} where {expected[where].item():.4g} is expected"
+    it_is, should_be = got[where].item(), expected[where].item()
+    digits = 4 if f"{it_is:.4g}" != f"{should_be:.4g}" else 7  # rounded, they would look the same
+    numbers = f"{it_is:.{digits}g} where {should_be:.{digits}g} is expected"
     refuse(
         f"{what} has the right shape, but at {list(where)} it is {numbers}"
         if where
@@ -141,6 +161,19 @@ def expect_equal(
     if got is None:
         refuse(f"{what} is None: does your function end in `return ...`?")
     refuse(f"{what} is {_short(got)}, but {_short(expected)} is expected")
+
+
+def _line_of(error: BaseException, answer: Any) -> str:
+    """ " (at `C[i, j] = ...`)": the learner's own line that stopped, or nothing if unknown."""
+    home = getattr(answer, "__module__", None)
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = traceback.extract_tb(error.__traceback__)
+    own = [
+        line.line
+        for (frame, _), line in zip(frames, lines, strict=False)
+        if frame.f_globals.get("__name__") == home
+    ]
+    return f" (at `{own[-1]}`)" if own and own[-1] else ""
 
 
 def _as_tensor(got: Any, what: str) -> Any:
