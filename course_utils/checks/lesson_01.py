@@ -10,23 +10,31 @@ from course_utils.checks.engine import exercise, expect_close, expect_equal, ref
 
 Words = dict[tuple[str, ...], int]
 
+BYTES_TOO = (
+    "Your new token is right for letters only, and on real text the tokens are bytes. "
+    "first + second glues both."
+)
+
 
 def _diagnose(
     answer: Callable[..., Any],
     cases: Sequence[tuple],
     right: Callable[..., Any],
     mistakes: Mapping[str, Callable[..., Any]],
+    *,
     tidy: Callable[[Any], Any] = lambda got: got,
+    changed: str = "",
 ) -> None:
-    """Refuse unless `answer` does on every case what `right` does.
+    """Refuse unless `answer` does on every case what `right` does, and leaves the case as it was.
 
-    The mistake named is one that explains all results; failing that, one that explains the first
-    wrong result.
+    The mistake named is one that explains all results; failing that, one that explains all wrong
+    ones.
     """
     results: list[tuple[tuple, Any]] = []
     for case in cases:
+        given = deepcopy(case)
         try:
-            got = tidy(answer(*deepcopy(case)))
+            got = tidy(answer(*given))
         except Exception as error:
             if any(got != right(*case) for case, got in results):
                 break  # what it returned before says more
@@ -35,7 +43,11 @@ def _diagnose(
                     "Your code looked past the end of a word (IndexError). A word of n tokens has "
                     "n - 1 pairs of neighbors, and it gets shorter with every merge."
                 )
+            if isinstance(error, TypeError) and "bytes" in str(error):
+                refuse(BYTES_TOO)
             raise
+        if given != case:
+            refuse(changed)
         results.append((case, got))
     wrong = [(case, got) for case, got in results if got != right(*case)]
     if not wrong:
@@ -43,11 +55,16 @@ def _diagnose(
     for message, mistake in mistakes.items():
         if all(got == mistake(*case) for case, got in results):
             refuse(message)
+    likely = {
+        message: mistake
+        for message, mistake in mistakes.items()
+        if all(got == mistake(*case) for case, got in wrong)
+    }
     case, got = wrong[0]
     expect_equal(
         got,
         right(*case),
-        {message: mistake(*case) for message, mistake in mistakes.items()},
+        {message: mistake(*case) for message, mistake in likely.items()},
         what=f"for {', '.join(map(repr, case))}, your result",
     )
 
@@ -55,13 +72,6 @@ def _diagnose(
 @exercise("1.1", "you count neighbors, inside words, once for each time a word occurs")
 def counts_pairs(answer: Any) -> None:
     low: Words = {tuple("low"): 5, tuple("lower"): 2, tuple("bee"): 1}
-    before = dict(low)
-    answer(low)
-    if low != before:
-        refuse(
-            "Your function changed the dictionary that it was given. Counting only looks: the same "
-            "words are needed again for the merge."
-        )
     cases = [
         (low,),
         ({tuple("abab"): 1, tuple("ba"): 4},),
@@ -88,12 +98,30 @@ def counts_pairs(answer: Any) -> None:
         "must stand side by side.": _all_pairs,
         "A second word with the same pair replaced what the first one had counted. Add to the count "
         "that is there already.": _overwritten,
+        "The first time that you met a pair you counted 1. Its word occurs several times there "
+        "too: begin with 0 and add.": _begun_with_one,
+        "You counted the first word only: `return` belongs after the loop, not inside it.": (
+            lambda words: _count(dict(list(words.items())[:1]))
+        ),
+        "You counted the last word only: the counts begin anew with each word. Make them once, "
+        "before the loop.": lambda words: _count(dict(list(words.items())[-1:])),
+        "Your pairs are the wrong way round: the left token comes first.": lambda words: {
+            pair[::-1]: count for pair, count in _count(words).items()
+        },
         "The last pair of each word is missing: a word of n tokens has n - 1 pairs.": _without_end,
         "Your last pair of each word has one token only: the window ran over the end of the word. A "
         "word of n tokens has n - 1 pairs.": _over_the_end,
         "You counted single tokens. A pair is two tokens that stand side by side.": _singles,
     }
-    _diagnose(answer, cases, _count, mistakes, _tidy_counts)
+    _diagnose(
+        answer,
+        cases,
+        _count,
+        mistakes,
+        tidy=_tidy_counts,
+        changed="Your function changed the dictionary that it was given. Counting only looks: the "
+        "same words are needed again for the merge.",
+    )
 
 
 def _tidy_counts(got: Any) -> Any:
@@ -186,6 +214,14 @@ def _overwritten(words: Words) -> dict[Any, int]:
     return {pair: times for word, times in words.items() for pair in pairwise(word)}
 
 
+def _begun_with_one(words: Words) -> dict[Any, int]:
+    counts: dict[Any, int] = {}
+    for word, times in words.items():
+        for pair in pairwise(word):
+            counts[pair] = counts[pair] + times if pair in counts else 1
+    return counts
+
+
 def _without_end(words: Words) -> dict[Any, int]:
     return _count({word[:-1]: times for word, times in words.items()})
 
@@ -223,6 +259,20 @@ def merges_pair(answer: Any) -> None:
         "two, the next two, and the last one stays alone.": _from_the_right,
         "Tokens at the end of the word are missing. The last token has no right neighbor, but it "
         "still belongs to the word.": _without_last,
+        "The last token is there twice when it belongs to a pair: inside the new token and once "
+        "more alone. Add it only if it was not merged.": _last_again,
+        "Your tokens fell apart into single letters: adding a string to a list adds its letters "
+        "one by one. Append the token instead.": lambda word, pair: tuple(
+            letter for token in _merge(word, pair) for letter in token
+        ),
+        "You glued the new token in the wrong order: first + second.": lambda word, pair: tuple(
+            pair[1] + pair[0] if token == pair[0] + pair[1] else token
+            for token in _merge(word, pair)
+        ),
+        BYTES_TOO: lambda word, pair: tuple(
+            f"{pair[0]}{pair[1]}" if token == pair[0] + pair[1] else token
+            for token in _merge(word, pair)
+        ),
         "You removed the pair but put no new token in its place.": lambda word, pair: tuple(
             token for token in _merge(word, pair) if token != pair[0] + pair[1]
         ),
@@ -234,7 +284,7 @@ def merges_pair(answer: Any) -> None:
             )
         ),
     }
-    _diagnose(answer, cases, _merge, mistakes, _tidy_word)
+    _diagnose(answer, cases, _merge, mistakes, tidy=_tidy_word)
 
 
 def _tidy_word(got: Any) -> Any:
@@ -292,9 +342,14 @@ def _without_last(word: tuple, pair: tuple) -> tuple:
     return tuple(merged)
 
 
+def _last_again(word: tuple, pair: tuple) -> tuple:
+    merged = _merge(word, pair)
+    return merged if merged[-1] == word[-1] else (*merged, word[-1])
+
+
 def _ignoring_borders(word: tuple, pair: tuple) -> tuple:
     if not isinstance(word[0], str):
-        return ()
+        return word
     new = pair[0] + pair[1]
     text = "".join(word).replace(new, "\n")
     return tuple(new if sign == "\n" else sign for sign in text)
@@ -310,6 +365,7 @@ def encodes_word(answer: Any) -> None:
         (tuple("xabxdex"), MERGES),
         (tuple("abc"), [("b", "c"), ("a", "b"), ("ab", "c")]),
         (tuple("abc"), [("b", "c"), ("a", "bc"), ("a", "b")]),
+        (tuple("abc"), [("a", "b"), ("b", "c")]),
         (tuple("abcd"), [("b", "c"), ("c", "d"), ("a", "b"), ("ab", "cd")]),
         (tuple("abcx"), [("b", "c"), ("a", "b"), ("c", "x")]),
         (tuple("ababde"), MERGES),
@@ -318,23 +374,30 @@ def encodes_word(answer: Any) -> None:
         (tuple("bcab"), [("a", "b"), ("b", "c"), ("ab", "c")]),
         (tuple("xyz"), MERGES),
         (("q",), MERGES),
+        ((b"\xe6", b"\xb0", b"\xb4"), [(b"\xe6", b"\xb0"), (b"\xe6\xb0", b"\xb4")]),
     ]
     mistakes = {
         "Nothing was merged: the tokens are those that came in. Keep the result of each merge.": (
             lambda word, merges: word
         ),
+        "Only the last merge is left: each of yours began again from the word as it was given. Give "
+        "every merge the result of the one before.": lambda word, merges: _merge(word, merges[-1]),
         "You took the longest token of the vocabulary that fits, from the left. BPE does not look "
         "for long tokens: it replays the merges in the order of training, the oldest one first.": (
             _longest_first
         ),
         "You merged the leftmost pair that is in the list. Among all pairs that fit, the one that "
         "was learned first goes first, wherever in the word it stands.": _leftmost,
+        "You walked over the pairs of the word. Walk over the list of merges: its order decides, "
+        "not the order in the word.": _along_the_word,
         "You replayed the merges from the last to the first. A late merge is made of tokens that "
         "earlier merges make: begin with the first.": lambda word, merges: _encode(
             word, merges[::-1]
         ),
         "You stopped at the first merge that did not fit. Pass over it and go on: later merges may "
         "fit.": _stopped,
+        "You returned after the first merge of the list: `return` belongs after the loop, not "
+        "inside it.": lambda word, merges: _merge(word, merges[0]),
         "You did one merge only. Go on with the next merge in the list, on the result of the one "
         "before.": _one_merge,
         "You merged the pair that is most frequent in this word. Counting belongs to training and "
@@ -349,7 +412,9 @@ def encodes_word(answer: Any) -> None:
         cases,
         _encode,
         mistakes,
-        lambda got: tuple(got) if isinstance(got, list) else got,
+        tidy=lambda got: tuple(got) if isinstance(got, list) else got,
+        changed="Your function changed the list of merges that it was given. The next word needs "
+        "all of them again: only look.",
     )
 
 
@@ -361,7 +426,7 @@ def _encode(word: tuple, merges: list) -> tuple:
 
 def _longest_first(word: tuple, merges: list) -> tuple:
     vocab = {*word, *(first + second for first, second in merges)}
-    text, tokens = "".join(word), []
+    text, tokens = word[0][:0].join(word), []
     while text:
         size = next(n for n in range(len(text), 0, -1) if text[:n] in vocab)
         tokens.append(text[:size])
@@ -378,6 +443,10 @@ def _leftmost(word: tuple, merges: list) -> tuple:
         else:
             place += 1
     return word
+
+
+def _along_the_word(word: tuple, merges: list) -> tuple:
+    return _encode(word, [pair for pair in pairwise(word) if pair in merges])
 
 
 def _stopped(word: tuple, merges: list) -> tuple:
@@ -409,13 +478,17 @@ def _recount(word: tuple, merges: list) -> tuple:
 PARALLEL = [
     {"en": "Water is life.", "hi": "जल ही जीवन है।", "zh": "水就是生命。"},
     {"en": "Good tools, and good words.", "hi": "अच्छे उपकरण और शब्द।", "zh": "好工具，好词。"},
+    {"en": "Come in.", "hi": "अंदर आओ।", "zh": "进来吧。"},
     {"en": "Go.", "hi": "जाओ।", "zh": "去吧。"},
 ]
 
 
 def _toy_encode(text: str) -> list[int]:
-    """A tokenizer that has one token for each ASCII word and else one for each byte."""
-    return [n for word in text.split() for n in ([1] if word.isascii() else word.encode())]
+    """One token for the start, one for each ASCII word, one for each byte of the other words.
+
+    With the start, sentences that are joined before encoding need fewer tokens.
+    """
+    return [0, *(n for word in text.split() for n in ([1] if word.isascii() else word.encode()))]
 
 
 @exercise("1.4", "you compare the cost of the same content in two languages")
@@ -426,8 +499,16 @@ def measures_premium(answer: Any) -> None:
         texts = {code: "".join(s[code] for s in PARALLEL) for code in ("en", language)}
         ratios = [a / b for a, b in zip(tokens[language], tokens["en"], strict=True)]
         characters = len(texts[language]) / len(texts["en"])
+        given = deepcopy(PARALLEL)
+        got = answer(_toy_encode, given, language)
+        if given != PARALLEL:
+            refuse(
+                "Your function changed the sentences that it was given. The next language needs "
+                "them again: only look."
+            )
+        joined = {code: len(_toy_encode(" ".join(s[code] for s in PARALLEL))) for code in tokens}
         expect_close(
-            answer(_toy_encode, PARALLEL, language),
+            got,
             there / english,
             {
                 "Your ratio stands on its head: English is what one compares with, so its number "
@@ -453,6 +534,17 @@ def measures_premium(answer: Any) -> None:
                     / len({n for s in PARALLEL for n in _toy_encode(s["en"])})
                 ),
                 "You looked at the first sentence only. Add up over all sentences.": ratios[0],
+                "You subtracted 1. A premium of 2 means twice the tokens, and English has 1.": (
+                    there / english - 1
+                ),
+                "You joined the sentences and encoded one long text. Encode each sentence as it "
+                "is, then add up.": joined[language] / joined["en"],
+                "You rounded the ratio. Return it as it is; rounding belongs to the printing.": (
+                    round(there / english, 2)
+                ),
+                "You divided with //, which throws away what is behind the point. Use /.": (
+                    there // english
+                ),
                 "You subtracted. A premium is a ratio, so that long and short texts can be "
                 "compared: tokens in the language divided by tokens in English.": there - english,
                 "You returned the number of tokens. How much more is that than in English?": there,
@@ -460,7 +552,9 @@ def measures_premium(answer: Any) -> None:
             what=f"the premium of {language!r}",
         )
     expect_close(
-        answer(_toy_encode, PARALLEL, "en"), 1.0, what="the premium of English over itself"
+        answer(_toy_encode, deepcopy(PARALLEL), "en"),
+        1.0,
+        what="the premium of English over itself",
     )
 
 
@@ -470,7 +564,13 @@ def makes_one_hot(answer: Any) -> None:
 
     for ids, size in (([2, 5, 2], 7), ([0], 3), ([4, 0, 3, 1], 5)):
         right = torch.eye(size)[ids]
-        got = answer(torch.tensor(ids), size)
+        try:
+            got = answer(torch.tensor(ids), size)
+        except IndexError as error:
+            refuse(
+                f"Your code stopped with IndexError: {error}. The first place in X[t, id] is the "
+                "number of the token in the text, the second one is its id."
+            )
         expect_close(
             got,
             right,
@@ -500,9 +600,14 @@ def makes_one_hot(answer: Any) -> None:
             },
             what=f"For the ids {ids} and {size} entries, your matrix",
         )
-        if not torch.as_tensor(got).is_floating_point():
+        if not isinstance(got, torch.Tensor):
             refuse(
-                f"Your matrix holds {torch.as_tensor(got).dtype}, and a table of vectors holds "
-                "decimal numbers. A matrix product needs the same kind on both sides: make it "
-                "floating point."
+                f"Your numbers are right, but in a {type(got).__name__}. The table is a tensor, and "
+                "its product needs a tensor on both sides."
+            )
+        if got.dtype != torch.float32:
+            refuse(
+                f"Your matrix holds {got.dtype}, and a table of vectors holds torch.float32. A "
+                "matrix product needs the same kind of floating point numbers on both sides: add "
+                ".float()."
             )

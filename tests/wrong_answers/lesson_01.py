@@ -113,6 +113,50 @@ def slices_over_the_end(words):
     return counts
 
 
+def looks_past_the_end(words):
+    counts = Counter()
+    for word, count in words.items():
+        for i in range(len(word)):
+            counts[word[i], word[i + 1]] += count
+    return counts
+
+
+def returns_after_the_first_word(words):
+    counts = Counter()
+    for word, count in words.items():
+        for pair in itertools.pairwise(word):
+            counts[pair] += count
+        return counts
+    return counts
+
+
+def counts_anew_for_each_word(words):
+    for word, count in words.items():
+        counts = Counter()
+        for pair in itertools.pairwise(word):
+            counts[pair] += count
+    return counts
+
+
+def puts_the_right_token_first(words):
+    counts = Counter()
+    for word, count in words.items():
+        for i in range(1, len(word)):
+            counts[word[i], word[i - 1]] += count
+    return counts
+
+
+def begins_with_one(words):
+    counts = {}
+    for word, count in words.items():
+        for pair in itertools.pairwise(word):
+            if pair in counts:
+                counts[pair] += count
+            else:
+                counts[pair] = 1
+    return counts
+
+
 def merges_the_first_only(word, pair):
     for i in range(len(word) - 1):
         if (word[i], word[i + 1]) == pair:
@@ -213,6 +257,67 @@ def shortens_the_list_that_it_walks_over(word, pair):
     return tuple(word)
 
 
+def joins_as_text(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        if word[i : i + 2] == pair:
+            out.append("".join(pair))
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    return tuple(out)
+
+
+def formats_as_text(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        if word[i : i + 2] == pair:
+            out.append(f"{pair[0]}{pair[1]}")
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    return tuple(out)
+
+
+def always_appends_the_last(word, pair):
+    out, i = [], 0
+    while i < len(word) - 1:
+        if (word[i], word[i + 1]) == pair:
+            out.append(word[i] + word[i + 1])
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    out.append(word[-1])
+    return tuple(out)
+
+
+def adds_strings_to_a_list(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        if word[i : i + 2] == pair:
+            out += pair[0] + pair[1]
+            i += 2
+        else:
+            out += word[i]
+            i += 1
+    return tuple(out)
+
+
+def glues_backwards(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        if word[i : i + 2] == pair:
+            out.append(pair[1] + pair[0])
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    return tuple(out)
+
+
 def merge(word, pair):
     out, i = [], 0
     while i < len(word):
@@ -296,6 +401,37 @@ def forgets_to_keep_the_result(word, merges):
     return word
 
 
+def begins_again_with_the_word(word, merges):
+    for pair in merges:
+        result = merge(word, pair)
+    return result
+
+
+def returns_after_the_first_merge(word, merges):
+    for pair in merges:
+        return merge(word, pair)
+    return word
+
+
+def walks_along_the_word(word, merges):
+    for pair in itertools.pairwise(word):
+        if pair in merges:
+            word = merge(word, pair)
+    return word
+
+
+def uses_the_merges_up(word, merges):
+    while merges:
+        word = merge(word, merges.pop(0))
+    return word
+
+
+def works_for_letters_only(word, merges):
+    for pair in merges:
+        word = joins_as_text(word, pair)
+    return word
+
+
 def total(encode, sentences, language):
     return sum(len(encode(s[language])) for s in sentences)
 
@@ -339,6 +475,29 @@ def not_relative(encode, sentences, language):
 
 def difference(encode, sentences, language):
     return total(encode, sentences, language) - total(encode, sentences, "en")
+
+
+def joins_the_sentences(encode, sentences, language):
+    texts = {code: " ".join(s[code] for s in sentences) for code in ("en", language)}
+    return len(encode(texts[language])) / len(encode(texts["en"]))
+
+
+def takes_one_off(encode, sentences, language):
+    return total(encode, sentences, language) / total(encode, sentences, "en") - 1
+
+
+def rounds(encode, sentences, language):
+    return round(total(encode, sentences, language) / total(encode, sentences, "en"), 2)
+
+
+def divides_to_a_whole_number(encode, sentences, language):
+    return total(encode, sentences, language) // total(encode, sentences, "en")
+
+
+def replaces_the_sentences_by_their_lengths(encode, sentences, language):
+    for s in sentences:
+        s |= {code: len(encode(text)) for code, text in s.items()}
+    return sum(s[language] for s in sentences) / sum(s["en"] for s in sentences)
 
 
 def rows_for_the_vocabulary(ids, vocab_size):
@@ -394,6 +553,21 @@ def booleans(ids, vocab_size):
     return ids[:, None] == torch.arange(vocab_size)
 
 
+def double_precision(ids, vocab_size):
+    return torch.eye(vocab_size, dtype=torch.float64)[ids]
+
+
+def nested_lists(ids, vocab_size):
+    return [[float(v == id) for v in range(vocab_size)] for id in ids.tolist()]
+
+
+def takes_the_id_for_the_row(ids, vocab_size):
+    out = torch.zeros(len(ids), vocab_size)
+    for id in ids:
+        out[id] = 1.0
+    return out
+
+
 BANK = {
     "1.1": [
         (forgets_how_often_a_word_occurs, "counted each word once"),
@@ -409,6 +583,11 @@ BANK = {
         (misses_the_last_pair, "last pair of each word is missing"),
         (slices_over_the_end, "ran over the end"),
         (empties_the_dictionary, "changed the dictionary"),
+        (looks_past_the_end, "looked past the end"),
+        (returns_after_the_first_word, "first word only"),
+        (counts_anew_for_each_word, "last word only"),
+        (puts_the_right_token_first, "wrong way round"),
+        (begins_with_one, "begin with 0"),
     ],
     "1.2": [
         (merges_the_first_only, "first occurrence only"),
@@ -421,6 +600,11 @@ BANK = {
         (nests_the_pair, "Glue the two together"),
         (shortens_the_list_that_it_walks_over, "gets shorter with every merge"),
         (compares_with_a_list, "Nothing was merged"),
+        (joins_as_text, "tokens are bytes"),
+        (formats_as_text, "tokens are bytes"),
+        (always_appends_the_last, "The last token is there twice"),
+        (adds_strings_to_a_list, "fell apart"),
+        (glues_backwards, "wrong order"),
     ],
     "1.3": [
         (takes_the_longest_token, "longest token of the vocabulary"),
@@ -431,6 +615,11 @@ BANK = {
         (filters_the_merges_first, "as it was at the start"),
         (counts_the_pairs_of_the_word, "Counting belongs to training"),
         (forgets_to_keep_the_result, "Nothing was merged"),
+        (begins_again_with_the_word, "Only the last merge is left"),
+        (returns_after_the_first_merge, "after the first merge of the list"),
+        (walks_along_the_word, "walked over the pairs of the word"),
+        (uses_the_merges_up, "changed the list of merges"),
+        (works_for_letters_only, "tokens are bytes"),
     ],
     "1.4": [
         (english_on_top, "stands on its head"),
@@ -440,6 +629,11 @@ BANK = {
         (sums_the_ids, "An id is a name"),
         (returns_in_the_loop, "first sentence only"),
         (difference, "You subtracted"),
+        (joins_the_sentences, "joined the sentences"),
+        (takes_one_off, "subtracted 1"),
+        (rounds, "rounded the ratio"),
+        (divides_to_a_whole_number, "divided with //"),
+        (replaces_the_sentences_by_their_lengths, "changed the sentences"),
         (not_relative, "How much more is that than in English"),
     ],
     "1.5": [
@@ -453,5 +647,8 @@ BANK = {
         (marks_all_ids_in_each_row, "marks all ids"),
         (writes_the_id, "wrote the id itself"),
         (booleans, "floating point"),
+        (double_precision, "torch.float64"),
+        (nested_lists, "in a list"),
+        (takes_the_id_for_the_row, "The first place in X[t, id]"),
     ],
 }
