@@ -161,6 +161,7 @@ def test_a_measurement_is_kept_within_its_tolerance(
 
 @pytest.mark.slow
 def test_a_lesson_is_executed_measured_and_has_no_network(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # what the tests themselves set
     for name, value in execute_notebooks.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     notebook = new_notebook(
