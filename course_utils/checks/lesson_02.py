@@ -17,6 +17,11 @@ def squeezed(answer: Callable[[int], Any]) -> None:
         result = answer(length)
         expect_two(result)
         codes, step = result
+        if isinstance(codes, float | int) or getattr(codes, "ndim", 1) == 0:
+            refuse(
+                "The first thing you return is one number. The codes come first, one for each token, "
+                "then the step: `return codes, step`."
+            )
         places = torch.arange(length)
         expect_close(
             codes,
@@ -30,6 +35,9 @@ def squeezed(answer: Callable[[int], Any]) -> None:
                 "rid of. The last token's code must be 1 for every length.": places,
                 "You made one code too many: the length is the number of tokens, not of "
                 "gaps.": torch.linspace(0, 1, length + 1),
+                "You divided with //, which drops what stands after the point. Use /.": (
+                    places // (length - 1)
+                ),
                 "Your codes run from -1 to 1; this exercise asks for 0 to 1.": (
                     torch.linspace(-1, 1, length)
                 ),
@@ -60,6 +68,15 @@ def squeezed(answer: Callable[[int], Any]) -> None:
         )
 
 
+def expect_tensor(got: Any) -> None:
+    """Refuse lists and arrays: the lesson goes on with tensors."""
+    if isinstance(got, list | tuple) or type(got).__module__ == "numpy":
+        refuse(
+            f"Your result has the type {type(got).__name__}; the lesson goes on with tensors: "
+            "wrap it, `return torch.tensor(...)`."
+        )
+
+
 def expect_two(result: Any) -> None:
     """Refuse what is not a pair (codes, step)."""
     if result is None:
@@ -75,6 +92,7 @@ def expect_two(result: Any) -> None:
 def clock(answer: Callable[..., Any]) -> None:
     for position, dim, base in ((3, 8, 10000.0), (0, 6, 10000.0), (7, 6, 100.0)):
         got = answer(position, dim) if base == 10000.0 else answer(position, dim, base)
+        expect_tensor(got)
         expect_close(
             got,
             sinusoidal_positions(position + 1, dim, base)[position],
@@ -115,6 +133,25 @@ def clock_mistakes(position: int, dim: int, base: float) -> dict[str, Tensor]:
         "turns: sine and cosine of one hand stand side by side.": (
             torch.cat([right.sin(), right.cos()])
         ),
+        "The numbers are right, but each hand has a row of its own. The code is one row of dim numbers: "
+        "add `.flatten()`.": torch.stack([right.sin(), right.cos()], dim=-1),
+        "Your i steps over columns, 0, 2, 4, ..., and is doubled once more: hand 1 gets the speed of "
+        "hand 2. Either count hands and use 2i/dim, or count columns in steps of 2 and use "
+        "i/dim.": hands(position * base ** (-4 * pairs / dim)),
+        "** comes before / in Python: base ** (2 * i) / dim divides the power by dim. Put the whole "
+        "exponent in brackets: base ** (2 * i / dim).": (
+            hands(position * dim * base ** (-2 * pairs))
+        ),
+        "** comes before / in Python: position / base ** (2 * i) / dim divides by dim outside the "
+        "exponent. Put the whole exponent in brackets: base ** (2 * i / dim).": (
+            hands(position / dim * base ** (-2 * pairs))
+        ),
+        "Your exponent is i/(dim/2 - 1), as in tensor2tensor, so that the slowest hand reaches the base "
+        "exactly. Here it is the paper's: 2i/dim.": hands(
+            position * base ** (-pairs / (dim / 2 - 1))
+        ),
+        "Your hands are counted from 1, so the fastest hand is missing. Hand 0 turns by 1 radian at "
+        "each place.": hands(position * base ** (-2 * (pairs + 1) / dim)),
         "Sine and cosine are swapped: the even columns hold the sine.": (
             torch.stack([right.cos(), right.sin()], dim=-1).flatten()
         ),
@@ -134,7 +171,7 @@ def clock_mistakes(position: int, dim: int, base: float) -> dict[str, Tensor]:
         "alone does not say on which side the hand stands.": (
             torch.stack([right.sin(), right.sin()], dim=-1).flatten()
         ),
-        "All hands turn at the same speed in your code, so the code repeats itself after 7 places. "
+        "All hands turn at the same speed in your code, so places some six apart look nearly alike. "
         "Divide the place by base^(2i/dim), a different number for each hand i.": (
             hands(torch.full_like(pairs, position))
         ),
@@ -147,6 +184,7 @@ def turn_vector(answer: Callable[..., Any]) -> None:
     for position, dim, base in ((3, 8, 10000.0), (0, 4, 10000.0), (2, 6, 100.0)):
         given = vector[:dim].clone()
         got = answer(given, position) if base == 10000.0 else answer(given, position, base)
+        expect_tensor(got)
         if not torch.equal(given, vector[:dim]):
             refuse(
                 "Your function changes the vector it was given. The caller still needs that: the "
@@ -175,6 +213,11 @@ def turn_mistakes(vector: Tensor, position: float, base: float) -> dict[str, Ten
 
     right = position * speeds
     a = even * right.cos() - odd * right.sin()
+    b = even * right.sin() + odd * right.cos()
+    both_plus = torch.stack([even * right.cos() + odd * right.sin(), b], dim=-1).flatten()
+    swapped = torch.stack(
+        [even * right.sin() - odd * right.cos(), even * right.cos() + odd * right.sin()], dim=-1
+    ).flatten()
     halves = [
         first * right.cos() - second * right.sin(),
         first * right.sin() + second * right.cos(),
@@ -198,6 +241,13 @@ def turn_mistakes(vector: Tensor, position: float, base: float) -> dict[str, Ten
         ),
         "The exponent is -i/dim in your code. It is -2i/dim, as for the hands of the clock: each pair "
         "takes two of the dim numbers.": turned(position * base ** (-pairs / dim)),
+        "Your i steps over numbers, 0, 2, 4, ..., and is doubled once more: pair 1 gets the speed of "
+        "pair 2. Either count pairs and use -2i/dim, or step by 2 and use "
+        "-i/dim.": turned(position * base ** (-4 * pairs / dim)),
+        "Sine and cosine are swapped. The first number of a pair becomes a cos t - b sin t: at place 0 "
+        "the cosine is 1, and the vector stays as it is.": swapped,
+        "Both of your signs are plus. The first number of a pair has a minus: a cos t - b sin t; "
+        "without it, the length of the vector is not kept.": both_plus,
         "The exponent of the base is not divided by dim, so all pairs but the first stand "
         "still.": turned(position * base ** (-2 * pairs)),
         "The exponent is positive in your code: later pairs turn faster and faster. The sign is minus, "
@@ -224,6 +274,7 @@ def turn_mistakes(vector: Tensor, position: float, base: float) -> dict[str, Ten
 def penalty(answer: Callable[[int, int, int], Any]) -> None:
     for heads, queries, keys in ((4, 3, 5), (8, 4, 4), (2, 1, 6)):
         got = answer(heads, queries, keys)
+        expect_tensor(got)
         here = f"{heads} heads, {queries} queries and {keys} keys"
         expect_close(
             got,
@@ -240,12 +291,23 @@ def penalty_mistakes(heads: int, queries: int, keys: int) -> dict[str, Tensor]:
     at = torch.arange(queries)[:, None] + keys - queries
     to_left = (at - torch.arange(keys)).double()
     distance = to_left.abs()
+    from_end = to_left + queries - 1
     from_start = (torch.arange(queries)[:, None] - torch.arange(keys)).abs().double()
     return {
         "Your numbers are positive: far tokens would count more. A penalty is subtracted, so the bias "
         "is 0 or negative.": slope * distance,
         "Your queries start at the first key. There are fewer queries than keys, and the last query "
         "stands at the last key: query i stands at place i + keys - queries.": -slope * from_start,
+        "Keys ahead of their query get no penalty in your bias. The distance counts to both sides: take "
+        "the absolute value.": -slope * to_left.clamp(min=0),
+        "All of your queries stand at the last key. Only the last one does: query i stands at place "
+        "i + keys - queries.": -slope * (keys - 1 - torch.arange(keys)).expand(queries, -1),
+        "Your query i stands at place i + keys - 1, beyond the last key. It stands at place "
+        "i + keys - queries, so that the last one meets the last key.": -slope * from_end,
+        "** comes before * and / in Python: 2 ** -8 * (h + 1) / H is no power of two any more. Put the "
+        "whole exponent in brackets: 2 ** (-8 * (h + 1) / H).": (
+            -distance * 2**-8 * (head + 1) / heads
+        ),
         "A key to the right of its query gets a bonus, because your distance has a sign. A distance is "
         "never negative: take the absolute value.": -slope * to_left,
         "A key to the right of its query gets a penalty and one to the left a bonus: your distance has "

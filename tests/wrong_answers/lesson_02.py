@@ -54,6 +54,14 @@ def last_token_is_zero(length):
     return codes, 1 / (length - 1)
 
 
+def step_before_codes(length):
+    return 1 / (length - 1), torch.linspace(0, 1, length)
+
+
+def whole_division(length):
+    return torch.arange(length) // (length - 1), 1 / (length - 1)
+
+
 # --- 2.2: the clock of one place ---
 
 
@@ -134,6 +142,44 @@ def one_speed(position, dim, base=10000.0):
     return torch.tensor([math.sin(position), math.cos(position)] * (dim // 2))
 
 
+def a_list(position, dim, base=10000.0):
+    angles = [position / base ** (2 * i / dim) for i in range(dim // 2)]
+    return [number for a in angles for number in (math.sin(a), math.cos(a))]
+
+
+def a_row_for_each_hand(position, dim, base=10000.0):
+    angle = position / base ** (torch.arange(0, dim, 2) / dim)
+    return torch.stack([angle.sin(), angle.cos()], dim=1)
+
+
+def doubled_twice(position, dim, base=10000.0):
+    out = torch.zeros(dim)
+    for i in range(0, dim, 2):
+        angle = position / base ** (2 * i / dim)
+        out[i], out[i + 1] = math.sin(angle), math.cos(angle)
+    return out
+
+
+def power_before_division(position, dim, base=10000.0):
+    angles = [position / (base ** (2 * i) / dim) for i in range(dim // 2)]
+    return torch.tensor([number for a in angles for number in (math.sin(a), math.cos(a))])
+
+
+def divided_outside_the_exponent(position, dim, base=10000.0):
+    angles = [position / base ** (2 * i) / dim for i in range(dim // 2)]
+    return torch.tensor([number for a in angles for number in (math.sin(a), math.cos(a))])
+
+
+def as_in_tensor2tensor(position, dim, base=10000.0):
+    angle = position / base ** (torch.arange(dim // 2) / (dim / 2 - 1))
+    return torch.stack([angle.sin(), angle.cos()], dim=1).flatten()
+
+
+def hands_from_one(position, dim, base=10000.0):
+    angle = position / base ** (2 * torch.arange(1, dim // 2 + 1) / dim)
+    return torch.stack([angle.sin(), angle.cos()], dim=1).flatten()
+
+
 # --- 2.3: turn a vector ---
 
 
@@ -207,6 +253,23 @@ def clock_added(vector, position, base=10000.0):
         t = position * base ** (-2 * i / d)
         code += [math.sin(t), math.cos(t)]
     return vector + torch.tensor(code)
+
+
+def doubled_twice_in_a_turn(vector, position, base=10000.0):
+    d = len(vector)
+    return turned(vector, [position * base ** (-2 * i / d) for i in range(0, d, 2)])
+
+
+def sine_and_cosine_swapped(vector, position, base=10000.0):
+    t = position * base ** (-torch.arange(0, len(vector), 2) / len(vector))
+    a, b = vector[0::2], vector[1::2]
+    return torch.stack([a * t.sin() - b * t.cos(), a * t.cos() + b * t.sin()], dim=1).flatten()
+
+
+def both_signs_plus(vector, position, base=10000.0):
+    t = position * base ** (-torch.arange(0, len(vector), 2) / len(vector))
+    a, b = vector[0::2], vector[1::2]
+    return torch.stack([a * t.cos() + b * t.sin(), a * t.sin() + b * t.cos()], dim=1).flatten()
 
 
 # --- 2.4: ALiBi's penalty ---
@@ -297,6 +360,38 @@ def causal_as_well(heads, queries, keys):
     return out.masked_fill(ahead, -math.inf)
 
 
+def nothing_ahead(heads, queries, keys):
+    return bias(
+        heads,
+        queries,
+        keys,
+        lambda h: 2 ** (-8 * (h + 1) / heads),
+        lambda i, j: max(0, i + keys - queries - j),
+    )
+
+
+def all_at_the_last_key(heads, queries, keys):
+    return bias(
+        heads, queries, keys, lambda h: 2 ** (-8 * (h + 1) / heads), lambda i, j: keys - 1 - j
+    )
+
+
+def beyond_the_last_key(heads, queries, keys):
+    return bias(
+        heads, queries, keys, lambda h: 2 ** (-8 * (h + 1) / heads), lambda i, j: i + keys - 1 - j
+    )
+
+
+def exponent_without_brackets(heads, queries, keys):
+    return bias(
+        heads,
+        queries,
+        keys,
+        lambda h: 2**-8 * (h + 1) / heads,
+        lambda i, j: abs(i + keys - queries - j),
+    )
+
+
 BANK = {
     "2.1": [
         (as_many_gaps_as_tokens, "one gap fewer than tokens"),
@@ -309,6 +404,8 @@ BANK = {
         (step_forgotten, "Return two things"),
         (centered, "from -1 to 1"),
         (last_token_is_zero, "backwards"),
+        (step_before_codes, "codes come first"),
+        (whole_division, "divided with //"),
     ],
     "2.2": [
         (exponent_is_the_hand, "the number of the hand in your code"),
@@ -322,6 +419,13 @@ BANK = {
         (an_angle_for_each_column, "share one angle"),
         (column_for_hand, "number of the column"),
         (one_speed, "same speed"),
+        (a_list, "goes on with tensors"),
+        (a_row_for_each_hand, "row of its own"),
+        (doubled_twice, "doubled once more"),
+        (power_before_division, "divides the power by dim"),
+        (divided_outside_the_exponent, "outside the exponent"),
+        (as_in_tensor2tensor, "tensor2tensor"),
+        (hands_from_one, "counted from 1, so the fastest"),
     ],
     "2.3": [
         (other_way_round, "other way round"),
@@ -334,6 +438,9 @@ BANK = {
         (exponent_halved, "-i/dim in your code"),
         (faster_and_faster, "faster and faster"),
         (clock_added, "add nothing"),
+        (doubled_twice_in_a_turn, "doubled once more"),
+        (sine_and_cosine_swapped, "swapped"),
+        (both_signs_plus, "both of your signs are plus"),
     ],
     "2.4": [
         (bonus, "your numbers are positive"),
@@ -345,5 +452,9 @@ BANK = {
         (one_slope, "same slope"),
         (squared_distance, "squared"),
         (causal_as_well, "causal mask"),
+        (nothing_ahead, "no penalty"),
+        (all_at_the_last_key, "all of your queries stand"),
+        (beyond_the_last_key, "beyond the last key"),
+        (exponent_without_brackets, "whole exponent in brackets"),
     ],
 }
