@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from itertools import combinations, pairwise
 from typing import Any
 
 from course_utils.checks.engine import exercise, expect_close, expect_equal, refuse
 
 Words = dict[tuple[str, ...], int]
+Way = Callable[..., Any]
+Mistakes = Mapping[str, Way | Sequence[Way]]  # message -> what a learner with it would return
 
 BYTES_TOO = (
     "Your new token is right for letters only, and on real text the tokens are bytes. "
@@ -20,7 +23,7 @@ def _diagnose(
     answer: Callable[..., Any],
     cases: Sequence[tuple],
     right: Callable[..., Any],
-    mistakes: Mapping[str, Callable[..., Any]],
+    mistakes: Mistakes,
     *,
     tidy: Callable[[Any], Any] = lambda got: got,
     changed: str = "",
@@ -28,7 +31,7 @@ def _diagnose(
     """Refuse unless `answer` does on every case what `right` does, and leaves the case as it was.
 
     The mistake named is one that explains all results; failing that, one that explains all wrong
-    ones.
+    ones. A message may have several functions: ways to make the same mistake.
     """
     results: list[tuple[tuple, Any]] = []
     for case in cases:
@@ -52,21 +55,13 @@ def _diagnose(
     wrong = [(case, got) for case, got in results if got != right(*case)]
     if not wrong:
         return
-    for message, mistake in mistakes.items():
-        if all(got == mistake(*case) for case, got in results):
-            refuse(message)
-    likely = {
-        message: mistake
-        for message, mistake in mistakes.items()
-        if all(got == mistake(*case) for case, got in wrong)
-    }
+    for explained in (results, wrong):
+        for message, ways in mistakes.items():
+            for mistake in [ways] if callable(ways) else ways:
+                if all(got == mistake(*case) for case, got in explained):
+                    refuse(message)
     case, got = wrong[0]
-    expect_equal(
-        got,
-        right(*case),
-        {message: mistake(*case) for message, mistake in likely.items()},
-        what=f"for {', '.join(map(repr, case))}, your result",
-    )
+    expect_equal(got, right(*case), what=f"for {', '.join(map(repr, case))}, your result")
 
 
 @exercise("1.1", "you count neighbors, inside words, once for each time a word occurs")
@@ -80,7 +75,7 @@ def counts_pairs(answer: Any) -> None:
         ({tuple("ab"): 1, tuple("ba"): 2},),
         ({(b"\xe6", b"\xb0"): 3},),
     ]
-    mistakes = {
+    mistakes: Mistakes = {
         "You counted each word once, but a word comes with the number of times that it occurs in "
         "the text. ('l', 'o') is in a word that occurs 5 times: it occurs 5 times there.": (
             _with_multiplicity_one
@@ -241,18 +236,26 @@ def merges_pair(answer: Any) -> None:
         (tuple("baab"), ("a", "b")),
         (tuple("aaaaa"), ("a", "a")),
         (("xa", "b", "a", "b"), ("a", "b")),  # glued together, "xab" hides where its tokens end
+        (("a", "bc", "ab", "c"), ("ab", "c")),
         (tuple("xyz"), ("a", "b")),
         (("b",), ("a", "b")),
         (tuple("ab"), ("a", "b")),
         ((b"\xe6", b"\xb0", b"\xb4"), (b"\xe6", b"\xb0")),
     ]
-    mistakes = {
+    mistakes: Mistakes = {
         "Nothing was merged. In 'newest' with the pair ('e', 's'), the two neighbors become the one "
         "token 'es'.": lambda word, pair: word,
         "You merged the first occurrence only. Go on to the end of the word: every occurrence of "
         "the pair becomes one token.": lambda word, pair: _merge(word, pair, at_most=1),
         "You merged the reversed pair too. The order counts: only the first token followed by the "
-        "second is the pair.": _either_order,
+        "second is the pair.": (
+            _either_order,
+            partial(_either_order, one_name=True),
+        ),
+        "You compared the two tokens glued together. 'a', 'bc' and 'ab', 'c' read the same, but only "
+        "one of them is the pair: compare the first token, then the second.": _same_text,
+        "In a run like 'aaaaa' you used a token twice: it became the end of one new token and the "
+        "start of the next. After a merge, go on behind both tokens.": _used_twice,
         "After a merge you went on by one token only, so the second half of the pair is there "
         "twice: inside the new token and once alone. A merge uses up two tokens.": _step_of_one,
         "In a run like 'aaaaa' you merged from the right. The rule is from left to right: the first "
@@ -309,13 +312,36 @@ def _merge(word: tuple, pair: tuple, at_most: int = 1_000) -> tuple:
     return tuple(merged)
 
 
-def _either_order(word: tuple, pair: tuple) -> tuple:
+def _either_order(word: tuple, pair: tuple, one_name: bool = False) -> tuple:
     merged: list[Any] = []
     place = 0
     while place < len(word):
-        found = word[place : place + 2] in (pair, pair[::-1])
-        merged.append(word[place] + word[place + 1] if found else word[place])
+        two = word[place : place + 2]
+        found = two in (pair, pair[::-1])
+        first, second = pair if one_name or not found else two
+        merged.append(first + second if found else word[place])
         place += 1 + found
+    return tuple(merged)
+
+
+def _same_text(word: tuple, pair: tuple) -> tuple:
+    merged: list[Any] = []
+    place = 0
+    while place < len(word):
+        two = word[place : place + 2]
+        found = len(two) == 2 and two[0] + two[1] == pair[0] + pair[1]
+        merged.append(pair[0] + pair[1] if found else word[place])
+        place += 1 + found
+    return tuple(merged)
+
+
+def _used_twice(word: tuple, pair: tuple) -> tuple:
+    merged: list[Any] = []
+    for place, token in enumerate(word):
+        if word[place : place + 2] == pair:
+            merged.append(pair[0] + pair[1])
+        elif not place or word[place - 1 : place + 1] != pair:
+            merged.append(token)
     return tuple(merged)
 
 
@@ -368,6 +394,7 @@ def encodes_word(answer: Any) -> None:
         (tuple("abc"), [("a", "b"), ("b", "c")]),
         (tuple("abcd"), [("b", "c"), ("c", "d"), ("a", "b"), ("ab", "cd")]),
         (tuple("abcx"), [("b", "c"), ("a", "b"), ("c", "x")]),
+        (tuple("abcxbc"), [("a", "b"), ("b", "c")]),
         (tuple("ababde"), MERGES),
         (("a", "b", "d"), [("a", "b"), ("b", "c"), ("ab", "c"), ("c", "d")]),
         (tuple("dedede"), MERGES),
@@ -376,12 +403,15 @@ def encodes_word(answer: Any) -> None:
         (("q",), MERGES),
         ((b"\xe6", b"\xb0", b"\xb4"), [(b"\xe6", b"\xb0"), (b"\xe6\xb0", b"\xb4")]),
     ]
-    mistakes = {
+    mistakes: Mistakes = {
         "Nothing was merged: the tokens are those that came in. Keep the result of each merge.": (
             lambda word, merges: word
         ),
         "Only the last merge is left: each of yours began again from the word as it was given. Give "
-        "every merge the result of the one before.": lambda word, merges: _merge(word, merges[-1]),
+        "every merge the result of the one before.": (
+            lambda word, merges: _merge(word, merges[-1]),
+            _last_that_fits,
+        ),
         "You took the longest token of the vocabulary that fits, from the left. BPE does not look "
         "for long tokens: it replays the merges in the order of training, the oldest one first.": (
             _longest_first
@@ -401,7 +431,11 @@ def encodes_word(answer: Any) -> None:
         "You did one merge only. Go on with the next merge in the list, on the result of the one "
         "before.": _one_merge,
         "You merged the pair that is most frequent in this word. Counting belongs to training and "
-        "is over: encoding takes the merges as they are, the one learned first goes first.": _recount,
+        "is over: encoding takes the merges as they are, the one learned first goes first.": (
+            _recount,
+            partial(_recount, known_only=True),
+            partial(_recount, known_only=True, ties="learned"),
+        ),
         "You looked for every merge in the word as it was at the start. Each merge works on the "
         "result of those before it: ('e', 'st') can fit only after ('s', 't') made 'st'.": (
             _on_the_start
@@ -461,23 +495,30 @@ def _one_merge(word: tuple, merges: list) -> tuple:
     return _merge(word, next((pair for pair in merges if pair in pairwise(word)), ("", "")))
 
 
+def _last_that_fits(word: tuple, merges: list) -> tuple:
+    fitting = [pair for pair in merges if pair in pairwise(word)]
+    return _merge(word, fitting[-1]) if fitting else word
+
+
 def _on_the_start(word: tuple, merges: list) -> tuple:
     return _encode(word, [pair for pair in merges if pair in pairwise(word)])
 
 
-def _recount(word: tuple, merges: list) -> tuple:
-    while len(word) > 1:
+def _recount(word: tuple, merges: list, known_only: bool = False, ties: str = "leftmost") -> tuple:
+    while True:
         counts = Counter(pairwise(word))
-        pair = max(counts, key=counts.__getitem__)
-        if pair not in merges:
-            break
+        if known_only:
+            order = merges if ties == "learned" else list(counts)
+            counts = Counter({pair: counts[pair] for pair in order if pair in merges})
+        pair = max(counts, key=counts.__getitem__, default=("", ""))
+        if not counts[pair] or pair not in merges:
+            return word
         word = _merge(word, pair)
-    return word
 
 
 PARALLEL = [
-    {"en": "Water is life.", "hi": "जल ही जीवन है।", "zh": "水就是生命。"},
     {"en": "Good tools, and good words.", "hi": "अच्छे उपकरण और शब्द।", "zh": "好工具，好词。"},
+    {"en": "Water is life.", "hi": "जल ही जीवन है।", "zh": "水就是生命。"},
     {"en": "Come in.", "hi": "अंदर आओ।", "zh": "进来吧。"},
     {"en": "Go.", "hi": "जाओ।", "zh": "去吧。"},
 ]
@@ -506,7 +547,10 @@ def measures_premium(answer: Any) -> None:
                 "Your function changed the sentences that it was given. The next language needs "
                 "them again: only look."
             )
-        joined = {code: len(_toy_encode(" ".join(s[code] for s in PARALLEL))) for code in tokens}
+        joined, glued = (
+            {code: len(_toy_encode(sep.join(s[code] for s in PARALLEL))) for code in tokens}
+            for sep in (" ", "")
+        )
         expect_close(
             got,
             there / english,
@@ -525,6 +569,10 @@ def measures_premium(answer: Any) -> None:
                 "much as a long one. Add up the tokens first, then divide once.": (
                     sum(ratios) / len(ratios)
                 ),
+                "You added up one ratio for each sentence, so more sentences make a larger premium. "
+                "Add up the tokens first, then divide once.": sum(ratios),
+                "You returned the tokens of an average sentence. How much more is that than in "
+                "English?": there / len(PARALLEL),
                 "You added up the ids. An id is a name, not an amount: count how many there are.": (
                     sum(sum(_toy_encode(s[language])) for s in PARALLEL)
                     / sum(sum(_toy_encode(s["en"])) for s in PARALLEL)
@@ -534,11 +582,16 @@ def measures_premium(answer: Any) -> None:
                     / len({n for s in PARALLEL for n in _toy_encode(s["en"])})
                 ),
                 "You looked at the first sentence only. Add up over all sentences.": ratios[0],
+                "You kept the last sentence only. Add up over all sentences.": ratios[-1],
                 "You subtracted 1. A premium of 2 means twice the tokens, and English has 1.": (
                     there / english - 1
                 ),
                 "You joined the sentences and encoded one long text. Encode each sentence as it "
                 "is, then add up.": joined[language] / joined["en"],
+                "You glued the sentences into one text, so the last word of one grew together with "
+                "the first of the next. Encode each sentence as it is, then add up.": (
+                    glued[language] / glued["en"]
+                ),
                 "You rounded the ratio. Return it as it is; rounding belongs to the printing.": (
                     round(there / english, 2)
                 ),

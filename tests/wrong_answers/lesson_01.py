@@ -330,6 +330,40 @@ def merge(word, pair):
     return tuple(out)
 
 
+def merges_either_order_under_one_name(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        if word[i : i + 2] in (pair, pair[::-1]):
+            out.append(pair[0] + pair[1])
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    return tuple(out)
+
+
+def compares_joined_text(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        if "".join(word[i : i + 2]) == "".join(pair):
+            out.append("".join(pair))
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    return tuple(out)
+
+
+def uses_tokens_twice(word, pair):
+    out = []
+    for i in range(len(word)):
+        if word[i : i + 2] == pair:
+            out.append(pair[0] + pair[1])
+        elif i == 0 or word[i - 1 : i + 1] != pair:
+            out.append(word[i])
+    return tuple(out)
+
+
 def takes_the_longest_token(word, merges):
     known = set(word) | {a + b for a, b in merges}
     text = "".join(word)
@@ -393,6 +427,32 @@ def counts_the_pairs_of_the_word(word, merges):
             break
         word = merge(word, best)
     return word
+
+
+def counts_the_known_pairs_of_the_word(word, merges):
+    while True:
+        counts = Counter(pair for pair in itertools.pairwise(word) if pair in merges)
+        if not counts:
+            return word
+        word = merge(word, max(counts, key=counts.get))
+
+
+def takes_the_first_learned_of_the_most_frequent(word, merges):
+    while True:
+        counts = Counter(itertools.pairwise(word))
+        known = [pair for pair in merges if counts[pair]]
+        if not known:
+            return word
+        word = merge(word, max(known, key=lambda pair: counts[pair]))
+
+
+def keeps_the_last_change_of_the_given_word(word, merges):
+    result = word
+    for pair in merges:
+        changed = merge(word, pair)
+        if changed != word:
+            result = changed
+    return result
 
 
 def forgets_to_keep_the_result(word, merges):
@@ -480,6 +540,25 @@ def difference(encode, sentences, language):
 def joins_the_sentences(encode, sentences, language):
     texts = {code: " ".join(s[code] for s in sentences) for code in ("en", language)}
     return len(encode(texts[language])) / len(encode(texts["en"]))
+
+
+def glues_the_sentences(encode, sentences, language):
+    texts = {code: "".join(s[code] for s in sentences) for code in ("en", language)}
+    return len(encode(texts[language])) / len(encode(texts["en"]))
+
+
+def sums_the_ratios(encode, sentences, language):
+    return sum(len(encode(s[language])) / len(encode(s["en"])) for s in sentences)
+
+
+def tokens_of_a_sentence(encode, sentences, language):
+    return total(encode, sentences, language) / len(sentences)
+
+
+def keeps_the_last_ratio(encode, sentences, language):
+    for s in sentences:
+        ratio = len(encode(s[language])) / len(encode(s["en"]))
+    return ratio
 
 
 def takes_one_off(encode, sentences, language):
@@ -605,6 +684,9 @@ BANK = {
         (always_appends_the_last, "The last token is there twice"),
         (adds_strings_to_a_list, "fell apart"),
         (glues_backwards, "wrong order"),
+        (merges_either_order_under_one_name, "reversed pair too"),
+        (compares_joined_text, "compared the two tokens glued together"),
+        (uses_tokens_twice, "used a token twice"),
     ],
     "1.3": [
         (takes_the_longest_token, "longest token of the vocabulary"),
@@ -614,6 +696,9 @@ BANK = {
         (returns_inside_the_loop, "one merge only"),
         (filters_the_merges_first, "as it was at the start"),
         (counts_the_pairs_of_the_word, "Counting belongs to training"),
+        (counts_the_known_pairs_of_the_word, "Counting belongs to training"),
+        (takes_the_first_learned_of_the_most_frequent, "Counting belongs to training"),
+        (keeps_the_last_change_of_the_given_word, "Only the last merge is left"),
         (forgets_to_keep_the_result, "Nothing was merged"),
         (begins_again_with_the_word, "Only the last merge is left"),
         (returns_after_the_first_merge, "after the first merge of the list"),
@@ -630,6 +715,10 @@ BANK = {
         (returns_in_the_loop, "first sentence only"),
         (difference, "You subtracted"),
         (joins_the_sentences, "joined the sentences"),
+        (glues_the_sentences, "glued the sentences"),
+        (sums_the_ratios, "added up one ratio"),
+        (tokens_of_a_sentence, "average sentence"),
+        (keeps_the_last_ratio, "last sentence only"),
         (takes_one_off, "subtracted 1"),
         (rounds, "rounded the ratio"),
         (divides_to_a_whole_number, "divided with //"),
