@@ -18,6 +18,7 @@ def weights_of_queries(answer: Function) -> None:
     queries, keys, dim = 3, 5, 7
     query, key = torch.randn(queries, dim), torch.randn(keys, dim)
     scores = query @ key.T
+    cosine = torch.cosine_similarity(query[:, None], key[None], dim=-1)
     good = (scores / math.sqrt(dim)).softmax(dim=-1)
     mistakes = {
         "The softmax ran over the queries (dim=0): now each column sums to one. It is each query "
@@ -25,7 +26,7 @@ def weights_of_queries(answer: Function) -> None:
             scores / math.sqrt(dim)
         ).softmax(dim=0),
         f"The scores are not divided: their variance is the head dim (here {dim}), and for wide "
-        "Heads one key takes all the weight": scores.softmax(dim=-1),
+        "heads one key takes all the weight": scores.softmax(dim=-1),
         f"You divided by the head dim ({dim}) instead of its square root ({math.sqrt(dim):.2f}). "
         "The variance of the scores is the head dim; their typical size is its root": (
             scores / dim
@@ -34,7 +35,7 @@ def weights_of_queries(answer: Function) -> None:
         f"numbers of a vector, so what counts is the head dim ({dim}), however many keys there "
         "are": (scores / math.sqrt(keys)).softmax(dim=-1),
         f"You divided by the square root of the number of queries ({queries}). A score is a sum over "
-        f"The numbers of a vector, so what counts is the head dim ({dim})": (
+        f"the numbers of a vector, so what counts is the head dim ({dim})": (
             scores / math.sqrt(queries)
         ).softmax(dim=-1),
         "The division came after the softmax: the rows no longer sum to one, and large scores have "
@@ -42,28 +43,56 @@ def weights_of_queries(answer: Function) -> None:
         / math.sqrt(dim),
         "The scores were multiplied by the square root of the head dim: that makes the weights "
         "sharper still. Divide": (scores * math.sqrt(dim)).softmax(dim=-1),
+        "`** 1 / 2` is read as (** 1) / 2, so this is no root. Write `** 0.5` or math.sqrt": (
+            scores / (dim / 2)
+        ).softmax(dim=-1),
+        "`** 1 / 2` is read as (** 1) / 2, so this is no root, and without brackets the 2 divides "
+        "the scores as well. Write `** 0.5` or math.sqrt": (scores / dim / 2).softmax(dim=-1),
+        f"You divided by 8, the root of a head dim of 64. Here it is {dim}: take it from "
+        "query.shape[-1]": (scores / 8).softmax(dim=-1),
         "These are the scores, not yet weights: they can be negative and do not sum to one. The "
         "softmax is missing": scores / math.sqrt(dim),
         "The scores were divided by their sum. Scores can be negative or cancel, so such shares can "
         "be negative too; the softmax takes powers of e first": scores
         / scores.sum(dim=-1, keepdim=True),
+        "These are powers of e, not yet divided by the sum of their row": (
+            scores / math.sqrt(dim)
+        ).exp(),
+        "All weights of the table together sum to one. Each query shares out a total of its own, so "
+        "each row must sum to one": (scores / math.sqrt(dim)).flatten().softmax(0).view_as(scores),
+        "This is a sigmoid: it looks at each score alone, so nothing makes a row sum to one. The "
+        "softmax compares the scores of a row": (scores / math.sqrt(dim)).sigmoid(),
+        "These are logarithms of weights: `log_softmax` takes one more step than the softmax": (
+            scores / math.sqrt(dim)
+        ).log_softmax(dim=-1),
         "These are weights of queries for each key, (keys, queries): queries belong on the rows": (
             scores / math.sqrt(dim)
         )
         .softmax(dim=-1)
         .T,
+        "The table has shape (keys, queries): queries belong on the rows, so write query @ key.T": (
+            scores.T / math.sqrt(dim)
+        ).softmax(dim=-1),
         "The vectors were stretched to length one first (cosine similarity). Attention compares "
-        "them as they are, and divides by the root of the head dim": torch.cosine_similarity(
-            query[:, None], key[None], dim=-1
+        "them as they are, and divides by the root of the head dim": cosine.softmax(dim=-1),
+        "The vectors were stretched to length one first (cosine similarity), and the division then "
+        "makes small scores smaller still. Attention compares the vectors as they are": (
+            cosine / math.sqrt(dim)
         ).softmax(dim=-1),
     }
+    for power, name in ((1, "distance"), (2, "squared distance")):
+        for divisor, how in ((1, ""), (math.sqrt(dim), ", divided by the root of the head dim")):
+            mistakes[
+                f"Your scores are minus the {name}{how}. A score here is a dot product: "
+                "multiply number by number, add up"
+            ] = (-(torch.cdist(query, key) ** power) / divisor).softmax(dim=-1)
     expect_close(answer(query.clone(), key.clone()), good, mistakes, what="your matrix of weights")
     large = 400 * query
     got = answer(large.clone(), key.clone())
     if not torch.as_tensor(got).isfinite().all():
         refuse(
             "Right for these numbers, but for queries 400 times as long there are NaN: e to a large "
-            "power overflows. `softmax` takes care of that"
+            "power overflows, or all powers of a row are rounded to 0. `softmax` takes care of that"
         )
     expect_close(got, attention(large, key, key)[1], what="your matrix for very long queries")
 
@@ -89,11 +118,48 @@ def weights_under_a_mask(answer: Function) -> None:
         "The softmax ran over the queries: each query shares out a total of one over the keys, the "
         "last axis": blocked.softmax(dim=-2),
         "These are the blocked scores; the softmax that makes weights of them is missing": blocked,
+        "The scores were divided once more. Here they are divided already": (
+            scores.masked_fill(~mask, -math.inf) / math.sqrt(keys)
+        ).softmax(dim=-1),
+        "All weights are NaN, though each query has a key. 0 times infinity is NaN, so minus "
+        "infinity cannot be multiplied by a mask: let `masked_fill` write it. And its sign must be "
+        "minus": torch.full_like(scores, math.nan),
     }
     got = answer(scores.clone(), mask.clone())
+    table = _table(got, scores)
+    if table is not None and _leaks(table, blocked.softmax(dim=-1), mask):
+        mistakes[
+            "Blocked keys still get a small weight: the number that blocks them is not low enough, e "
+            "to its power is not 0. Only minus infinity blocks whatever the scores are"
+        ] = table
     expect_close(got, blocked.softmax(dim=-1), mistakes, what="your tensor of weights")
     mask[1] = False
     _expect_zeros_without_a_key(answer, scores, mask)
+    low = scores - 50
+    got = _table(answer(low.clone(), mask.clone()), low)
+    good = torch.nan_to_num(low.masked_fill(~mask, -math.inf).softmax(dim=-1))
+    if got is None or not torch.allclose(got.float(), good, atol=1e-5):
+        refuse(
+            "Right for these scores, but not when all of them are 50 lower. A fixed number in your "
+            "code (a blocking score such as -20, a small number added to a sum) works only while "
+            "the scores stay far from it. Minus infinity and `softmax` work for all scores"
+        )
+
+
+def _table(got: object, like: Tensor) -> Tensor | None:
+    """`got` as a tensor, or None where that fails or its shape is not that of `like`."""
+    try:
+        table = torch.as_tensor(got).detach()
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    return table if table.shape == like.shape else None
+
+
+def _leaks(weights: Tensor, good: Tensor, mask: Tensor) -> bool:
+    """Does every blocked key get something, while the others share the rest as they should?"""
+    open_ = weights * mask
+    share = open_ / open_.sum(dim=-1, keepdim=True)
+    return bool((weights[:, ~mask] > 0).all()) and torch.allclose(share.float(), good, atol=1e-4)
 
 
 def _expect_zeros_without_a_key(answer: Function, scores: Tensor, mask: Tensor) -> None:
@@ -111,8 +177,17 @@ def _expect_zeros_without_a_key(answer: Function, scores: Tensor, mask: Tensor) 
         "its keys are forbidden, so the row must be zeros": torch.where(
             empty, scores.softmax(dim=-1), infinite
         ),
+        "One query may attend to nothing, and all weights became zeros. Only the row of that query "
+        "must be zeros: look at each row, not at the whole table": torch.zeros_like(scores),
     }
     got = answer(scores.clone(), mask.clone())
+    table = _table(got, scores)
+    if table is not None and table.isfinite().all():
+        mistakes[
+            "A query that may attend to nothing still gets weights, on keys that are all forbidden. "
+            "A large negative number only evens out or repeats what was there; opening a key lets "
+            "it through. Such a row must be zeros"
+        ] = torch.where(empty, table, infinite)
     expect_close(
         got, infinite.masked_fill(empty, 0.0), mistakes, what="with a row without True, your tensor"
     )
@@ -144,6 +219,13 @@ def merging_heads(answer: Function) -> None:
         "The heads come in reverse order": x.flip(1).transpose(1, 2).flatten(2),
         "Tokens and columns are mixed up: `transpose(2, 3)` swaps tokens and head dim. It is heads "
         "and tokens that must change places": x.transpose(2, 3).reshape(batch, tokens, heads * dim),
+        "Heads and columns have changed places: `transpose(1, 3)` moves the head dim to the front. It "
+        "is heads and tokens that must change places": x.transpose(1, 3).reshape(
+            batch, tokens, heads * dim
+        ),
+        f"Two heads are joined, as many as in the example. There can be any number, here {heads}": (
+            torch.cat([x[:, 0], x[:, 1]], dim=-1)
+        ),
         "Only one head is left. Put all of them side by side": x[:, 0],
     }
     expect_close(answer(x.clone()), good, mistakes, what="your merged tensor")
@@ -167,6 +249,13 @@ def bytes_of_the_weights(answer: Function) -> None:
             f"{side_by_side}: the head dim is summed over in the dot product": good // tokens * dim,
             "The head dim was counted too. It is summed over in the dot product, and the weights are "
             f"{side_by_side}: no axis of it is left": good * dim,
+            f"You counted 4 bytes for every number. Here a number takes {size}: use bytes_per_number": (
+                good // size * 4
+            ),
+            "The head dim stands where the number of heads belongs. The weights are "
+            f"{side_by_side}": good // heads * dim,
+            "These are megabytes. The question is about bytes": good / 1e6,
+            "These are gigabytes. The question is about bytes": good / 1e9,
             "This is the number of weights. How many bytes does one number take?": good // size,
             "These are bits, eight times too many: bytes_per_number counts bytes already": good * 8,
             "Scores and weights were both counted. The question is about the weights alone": good

@@ -56,6 +56,58 @@ def compares_directions_only(query, key):
     return (query @ key.T).softmax(dim=-1)
 
 
+def compares_directions_and_divides(query, key):
+    query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
+    return (query @ key.T / query.shape[-1] ** 0.5).softmax(dim=-1)
+
+
+def sigmoid_instead_of_softmax(query, key):
+    return torch.sigmoid(query @ key.T / query.shape[-1] ** 0.5)
+
+
+def minus_the_distance(query, key):
+    return (-torch.cdist(query, key) / query.shape[-1] ** 0.5).softmax(dim=-1)
+
+
+def minus_the_squared_distance(query, key):
+    return (-((query[:, None] - key) ** 2).sum(dim=-1)).softmax(dim=-1)
+
+
+def one_total_for_the_table(query, key):
+    powers = torch.exp(query @ key.T / math.sqrt(query.shape[-1]))
+    return powers / powers.sum()
+
+
+def stops_at_the_powers(query, key):
+    return torch.exp(query @ key.T / math.sqrt(query.shape[-1]))
+
+
+def takes_the_log_softmax(query, key):
+    return F.log_softmax(query @ key.T / math.sqrt(query.shape[-1]), dim=-1)
+
+
+def half_power_without_brackets(query, key):
+    return (query @ key.T / query.shape[-1] ** 1 / 2).softmax(dim=-1)
+
+
+def half_power_with_outer_brackets(query, key):
+    return (query @ key.T / (query.shape[-1] ** 1 / 2)).softmax(dim=-1)
+
+
+def a_fixed_eight(query, key):
+    return (query @ key.T / 8).softmax(dim=-1)
+
+
+def keys_on_the_rows_softmax_over_queries(query, key):
+    return (key @ query.T / query.shape[-1] ** 0.5).softmax(dim=-1)
+
+
+def highest_score_of_the_whole_table(query, key):
+    scores = query @ key.T / math.sqrt(query.shape[-1])
+    powers = torch.exp(scores - scores.max())
+    return powers / powers.sum(dim=-1, keepdim=True)
+
+
 def powers_that_overflow(query, key):
     powers = torch.exp(query @ key.T / math.sqrt(query.shape[-1]))
     return powers / powers.sum(dim=-1, keepdim=True)
@@ -86,6 +138,46 @@ def leaves_nan(scores, mask):
 
 def a_large_negative_number(scores, mask):
     return scores.masked_fill(mask == 0, -1e9).softmax(dim=-1)
+
+
+def minus_ten(scores, mask):
+    return scores.masked_fill(~mask, -10.0).softmax(dim=-1)
+
+
+def minus_twenty_and_zeros(scores, mask):
+    return scores.masked_fill(~mask, -20.0).softmax(dim=-1) * mask
+
+
+def minus_five_on_top(scores, mask):
+    return (scores - 5.0 * ~mask).softmax(dim=-1)
+
+
+def adds_minus_ten_thousand(scores, mask):
+    return (scores + (1 - mask.float()) * -1e4).softmax(dim=-1)
+
+
+def opens_the_first_key(scores, mask):
+    open_keys = mask.clone()
+    open_keys[~mask.any(dim=-1), 0] = True
+    return scores.masked_fill(~open_keys, -math.inf).softmax(dim=-1)
+
+
+def gives_up_the_whole_table(scores, mask):
+    weights = scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
+    return torch.zeros_like(weights) if weights.isnan().any() else weights
+
+
+def zero_times_infinity(scores, mask):
+    return (scores + (~mask).float() * -math.inf).softmax(dim=-1)
+
+
+def plus_infinity(scores, mask):
+    return scores.masked_fill(~mask, math.inf).softmax(dim=-1)
+
+
+def divides_once_more(scores, mask):
+    scores = scores / scores.shape[-1] ** 0.5
+    return torch.nan_to_num(scores.masked_fill(~mask, -math.inf).softmax(dim=-1))
 
 
 def adds_a_large_negative_number(scores, mask):
@@ -145,6 +237,14 @@ def swaps_tokens_and_columns(x):
     return x.transpose(-2, -1).reshape(batch, tokens, heads * dim)
 
 
+def swaps_heads_and_columns(x):
+    return x.transpose(1, 3).reshape(x.shape[0], x.shape[2], -1)
+
+
+def joins_two_heads(x):
+    return torch.cat([x[:, 0], x[:, 1]], dim=-1)
+
+
 def concatenates_backwards(x):
     return torch.cat([x[:, -1 - head] for head in range(x.shape[1])], dim=-1)
 
@@ -167,6 +267,18 @@ def counts_the_head_dim_too(batch, layers, heads, tokens, head_dim, bytes_per_nu
 
 def numbers_instead_of_bytes(batch, layers, heads, tokens, head_dim, bytes_per_number):
     return batch * layers * heads * tokens * tokens
+
+
+def four_bytes_always(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return batch * layers * heads * tokens**2 * 4
+
+
+def head_dim_for_heads(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return batch * layers * head_dim * tokens**2 * bytes_per_number
+
+
+def megabytes(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return batch * layers * heads * tokens**2 * bytes_per_number / 1e6
 
 
 def bits(batch, layers, heads, tokens, head_dim, bytes_per_number):
@@ -198,6 +310,18 @@ BANK = {
         (stops_at_the_scores, "softmax is missing"),
         (keys_on_the_rows, "queries belong on the rows"),
         (compares_directions_only, "cosine similarity"),
+        (compares_directions_and_divides, "smaller still"),
+        (sigmoid_instead_of_softmax, "sigmoid"),
+        (minus_the_distance, "minus the distance, divided"),
+        (minus_the_squared_distance, "minus the squared distance"),
+        (one_total_for_the_table, "a total of its own"),
+        (stops_at_the_powers, "not yet divided by the sum"),
+        (takes_the_log_softmax, "logarithms"),
+        (half_power_without_brackets, "without brackets"),
+        (half_power_with_outer_brackets, "this is no root"),
+        (a_fixed_eight, "divided by 8"),
+        (keys_on_the_rows_softmax_over_queries, "write query @ key.T"),
+        (highest_score_of_the_whole_table, "rounded to 0"),
         (powers_that_overflow, "overflows"),
     ],
     "3.2": [
@@ -208,6 +332,15 @@ BANK = {
         (leaves_nan, "0 by 0"),
         (a_large_negative_number, "-1e9"),
         (adds_a_large_negative_number, "-1e9"),
+        (minus_ten, "not low enough"),
+        (minus_twenty_and_zeros, "50 lower"),
+        (minus_five_on_top, "not low enough"),
+        (adds_minus_ten_thousand, "repeats what was there"),
+        (opens_the_first_key, "opening a key"),
+        (gives_up_the_whole_table, "not at the whole table"),
+        (zero_times_infinity, "0 times infinity"),
+        (plus_infinity, "its sign"),
+        (divides_once_more, "divided already"),
         (forgets_that_masked_fill_returns, "no effect"),
         (rescales_without_care_for_empty_rows, "0 by 0"),
         (skips_the_mask_for_empty_rows, "without a mask"),
@@ -222,6 +355,8 @@ BANK = {
         (heads_one_below_the_other, "one below the other"),
         (forgets_to_flatten, "make them one"),
         (swaps_tokens_and_columns, "tokens and columns are mixed up"),
+        (swaps_heads_and_columns, "heads and columns"),
+        (joins_two_heads, "two heads are joined"),
         (concatenates_backwards, "reverse order"),
     ],
     "3.4": [
@@ -230,6 +365,9 @@ BANK = {
         (size_of_the_queries, "size of the queries"),
         (counts_the_head_dim_too, "head dim was counted too"),
         (numbers_instead_of_bytes, "how many bytes"),
+        (four_bytes_always, "4 bytes for every number"),
+        (head_dim_for_heads, "stands where the number of heads"),
+        (megabytes, "megabytes"),
         (bits, "these are bits"),
         (one_layer, "left out the layers"),
         (one_image, "left out the batch"),
