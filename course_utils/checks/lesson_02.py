@@ -13,7 +13,7 @@ from course_utils.positions import alibi_bias, apply_rotary, sinusoidal_position
 
 @exercise("2.1", "places squeezed into 0 ... 1: the step depends on the length")
 def squeezed(answer: Callable[[int], Any]) -> None:
-    for length in (5, 9, 2):
+    for length in (5, 9, 2, 12):
         result = answer(length)
         expect_two(result)
         codes, step = result
@@ -38,6 +38,11 @@ def squeezed(answer: Callable[[int], Any]) -> None:
                 "You divided with //, which drops what stands after the point. Use /.": (
                     places // (length - 1)
                 ),
+                "Your step is 0.25 for every length, so longer texts leave 0 ... 1. To end at "
+                "1, the step must shrink as the text grows: compute it from the length.": places
+                * 0.25,
+                "Your codes are rounded. Leave them as they are: small errors add up over a long "
+                "text.": (places / (length - 1)).round(decimals=3),
                 "Your codes run from -1 to 1; this exercise asks for 0 to 1.": (
                     torch.linspace(-1, 1, length)
                 ),
@@ -59,6 +64,8 @@ def squeezed(answer: Callable[[int], Any]) -> None:
                 "the gap between neighbors is smaller and depends on the length.": (
                     torch.tensor(1.0, dtype=torch.float64)
                 ),
+                "Your step is rounded. Leave it as it is, or it is no longer the gap between two "
+                "codes.": torch.tensor(1 / (length - 1), dtype=torch.float64).round(decimals=3),
                 "Your step is right for another length only: it must be computed from this length, "
                 f"here {length}. That it changes is the point of the exercise.": (
                     torch.tensor(0.5 if length == 5 else 0.25, dtype=torch.float64)
@@ -90,8 +97,12 @@ def expect_two(result: Any) -> None:
 
 @exercise("2.2", "one clock for each place: slow and fast hands, a sine and a cosine each")
 def clock(answer: Callable[..., Any]) -> None:
-    for position, dim, base in ((3, 8, 10000.0), (0, 6, 10000.0), (7, 6, 100.0)):
-        got = answer(position, dim) if base == 10000.0 else answer(position, dim, base)
+    cases = ((13, 8, 10000.0), (0, 6, 10000.0), (7, 6, 100.0), (1234, 4, 10000.0))
+    for position, dim, base in cases:
+        try:
+            got = answer(position, dim) if base == 10000.0 else answer(position, dim, base)
+        except ZeroDivisionError:
+            refuse(f"You divide by 0. {NO_BRACKETS}")
         expect_tensor(got)
         expect_close(
             got,
@@ -99,6 +110,12 @@ def clock(answer: Callable[..., Any]) -> None:
             clock_mistakes(position, dim, base),
             what=f"the code of place {position} with dim {dim} and base {base:g}",
         )
+
+
+NO_BRACKETS = (
+    "** comes before * and / in Python: base ** 2 * i / dim is 0 for hand 0. Put the whole exponent in "
+    "brackets: base ** (2 * i / dim)."
+)
 
 
 def clock_mistakes(position: int, dim: int, base: float) -> dict[str, Tensor]:
@@ -117,10 +134,10 @@ def clock_mistakes(position: int, dim: int, base: float) -> dict[str, Tensor]:
         "The exponent of the base is the number of the hand in your code, so each hand is 10000 times "
         "slower than the one before and all but the first stand still. It must be 2i/dim, which stays "
         "below 1.": hands(position * base**-pairs),
-        "The exponent of the base is 2i in your code; it is divided by dim, so that the hands spread "
-        "over the range from 1 to the base whatever the width.": hands(
-            position * base ** (-2 * pairs)
-        ),
+        "You divided with //, which drops what stands after the point. Use /: a slow hand turns by a "
+        "fraction.": hands((position / base ** (2 * pairs / dim)).floor()),
+        "All hands but the first stand still in your code. Does each hand get an angle of its own, and "
+        "is the exponent 2i divided by dim?": hands(position * base ** (-2 * pairs)),
         "The exponent is i/dim in your code. It is 2i/dim, because each hand takes two "
         "columns: the slowest hand must come close to the base.": hands(
             position * base ** (-pairs / dim)
@@ -146,6 +163,11 @@ def clock_mistakes(position: int, dim: int, base: float) -> dict[str, Tensor]:
         "exponent. Put the whole exponent in brackets: base ** (2 * i / dim).": (
             hands(position / dim * base ** (-2 * pairs))
         ),
+        NO_BRACKETS: hands(position / (base**2 * pairs / dim)),
+        "You count a full turn, 2 pi, for each place. There is no pi in the formula: hand 0 turns by 1 "
+        "radian at each place.": hands(2 * math.pi * right),
+        "Your slow hands come first. Hand 0 is the fastest: it turns by 1 radian at each "
+        "place.": hands(right.flip(0)),
         "Your exponent is i/(dim/2 - 1), as in tensor2tensor, so that the slowest hand reaches the base "
         "exactly. Here it is the paper's: 2i/dim.": hands(
             position * base ** (-pairs / (dim / 2 - 1))
@@ -181,7 +203,8 @@ def clock_mistakes(position: int, dim: int, base: float) -> dict[str, Tensor]:
 @exercise("2.3", "each pair turned by its own angle: lengths are kept")
 def turn_vector(answer: Callable[..., Any]) -> None:
     vector = torch.tensor([1.0, 0.5, -0.3, 2.0, 0.7, -1.1, 0.2, 0.9])
-    for position, dim, base in ((3, 8, 10000.0), (0, 4, 10000.0), (2, 6, 100.0)):
+    cases = ((13, 8, 10000.0), (0, 4, 10000.0), (2, 6, 100.0), (2.5, 4, 10000.0))
+    for position, dim, base in cases:
         given = vector[:dim].clone()
         got = answer(given, position) if base == 10000.0 else answer(given, position, base)
         expect_tensor(got)
@@ -248,8 +271,15 @@ def turn_mistakes(vector: Tensor, position: float, base: float) -> dict[str, Ten
         "the cosine is 1, and the vector stays as it is.": swapped,
         "Both of your signs are plus. The first number of a pair has a minus: a cos t - b sin t; "
         "without it, the length of the vector is not kept.": both_plus,
-        "The exponent of the base is not divided by dim, so all pairs but the first stand "
-        "still.": turned(position * base ** (-2 * pairs)),
+        "All pairs but the first stand still in your code. Is every pair turned, and is the exponent "
+        "-2i divided by dim?": turned(position * base ** (-2 * pairs)),
+        "Your places are counted from 1: place 0 leaves a vector as it is.": (
+            turned((position + 1) * speeds)
+        ),
+        "You make the place a whole number. A place may be a fraction: section 12 "
+        "squeezes a long text into fewer places.": turned(int(position) * speeds),
+        "You divided with //, which drops what stands after the point. Use /: a slow pair turns by a "
+        "fraction.": turned(right.floor()),
         "The exponent is positive in your code: later pairs turn faster and faster. The sign is minus, "
         "so that later pairs are slower.": turned(position / speeds),
         "Your angles are taken for degrees; the formula gives radians already.": (
@@ -272,7 +302,7 @@ def turn_mistakes(vector: Tensor, position: float, base: float) -> dict[str, Ten
 
 @exercise("2.4", "a penalty that grows with the distance, with a slope for each head")
 def penalty(answer: Callable[[int, int, int], Any]) -> None:
-    for heads, queries, keys in ((4, 3, 5), (8, 4, 4), (2, 1, 6)):
+    for heads, queries, keys in ((4, 3, 5), (8, 4, 4), (2, 1, 6), (16, 2, 3)):
         got = answer(heads, queries, keys)
         expect_tensor(got)
         here = f"{heads} heads, {queries} queries and {keys} keys"
@@ -308,6 +338,19 @@ def penalty_mistakes(heads: int, queries: int, keys: int) -> dict[str, Tensor]:
         "whole exponent in brackets: 2 ** (-8 * (h + 1) / H).": (
             -distance * 2**-8 * (head + 1) / heads
         ),
+        "Your exponent lacks brackets: -8 * h + 1 is not -8 * (h + 1).": (
+            -distance * 2 ** ((-8 * head + 1) / heads)
+        ),
+        f"You divided with //, which rounds the exponent. With {heads} heads it is a fraction: use "
+        "/.": -distance * 2 ** (-8 * (head + 1) / heads).floor(),
+        f"You divided with //, which rounds the exponent. With {heads} heads the exponent is a "
+        "fraction: use /.": -distance * 2 ** (-8 * (head + 1) / heads).ceil(),
+        "Your queries stand one place too far right: query i stands at place i + keys - queries, and "
+        "the last one at keys - 1.": -slope * (to_left + 1).abs(),
+        "Your queries stand one place too far left: query i stands at place i + keys - queries, and "
+        "the last one at keys - 1.": -slope * (to_left - 1).abs(),
+        "Your distances are one too large: where a query meets the key of its own place, the distance "
+        "is 0.": -slope * (distance + 1),
         "A key to the right of its query gets a bonus, because your distance has a sign. A distance is "
         "never negative: take the absolute value.": -slope * to_left,
         "A key to the right of its query gets a penalty and one to the left a bonus: your distance has "

@@ -62,7 +62,44 @@ def whole_division(length):
     return torch.arange(length) // (length - 1), 1 / (length - 1)
 
 
+def constant_step(length):
+    return torch.arange(length) * 0.25, 0.25
+
+
+def rounded_codes(length):
+    step = 1 / (length - 1)
+    return torch.tensor([round(i * step, 3) for i in range(length)]), step
+
+
+def rounded_step(length):
+    return torch.linspace(0, 1, length), round(1 / (length - 1), 3)
+
+
+def gaps_as_a_power_of_two(length):
+    gaps = 2 ** round(math.log2(length - 1))
+    return torch.arange(length) / gaps, 1 / gaps
+
+
 # --- 2.2: the clock of one place ---
+
+
+def by_angle(angle):
+    return lambda position, dim, base=10000.0: torch.tensor(
+        [f(angle(position, dim, base, i)) for i in range(dim // 2) for f in (math.sin, math.cos)]
+    )
+
+
+floored = by_angle(lambda p, d, b, i: p // b ** (2 * i / d))
+only_the_first_hand = by_angle(lambda p, d, b, i: p if i == 0 else 0.0)
+begins_again = by_angle(lambda p, d, b, i: (p % 1000) / b ** (2 * i / d))
+no_brackets_at_all = by_angle(lambda p, d, b, i: p / (b**2 * i / d))
+full_turns = by_angle(lambda p, d, b, i: 2 * math.pi * p / b ** (2 * i / d))
+slow_hands_first = by_angle(lambda p, d, b, i: p / b ** (2 * (d // 2 - 1 - i) / d))
+
+
+def no_brackets_in_torch(position, dim, base=10000.0):
+    angle = position / (base**2 * torch.arange(dim // 2) / dim)
+    return torch.stack([angle.sin(), angle.cos()], dim=1).flatten()
 
 
 def exponent_is_the_hand(position, dim, base=10000.0):
@@ -272,6 +309,25 @@ def both_signs_plus(vector, position, base=10000.0):
     return torch.stack([a * t.cos() + b * t.sin(), a * t.sin() + b * t.cos()], dim=1).flatten()
 
 
+def first_pair_only(vector, position, base=10000.0):
+    return turned(vector, [position] + [0.0] * (len(vector) // 2 - 1))
+
+
+def whole_places(vector, position, base=10000.0):
+    d = len(vector)
+    return turned(vector, [int(position) * base ** (-2 * i / d) for i in range(d // 2)])
+
+
+def places_from_one_in_a_turn(vector, position, base=10000.0):
+    d = len(vector)
+    return turned(vector, [(position + 1) * base ** (-2 * i / d) for i in range(d // 2)])
+
+
+def floored_in_a_turn(vector, position, base=10000.0):
+    d = len(vector)
+    return turned(vector, [position // base ** (2 * i / d) for i in range(d // 2)])
+
+
 # --- 2.4: ALiBi's penalty ---
 
 
@@ -392,6 +448,66 @@ def exponent_without_brackets(heads, queries, keys):
     )
 
 
+def whole_exponents(heads, queries, keys):
+    return bias(
+        heads,
+        queries,
+        keys,
+        lambda h: 2.0 ** (-8 * (h + 1) // heads),
+        lambda i, j: abs(i + keys - queries - j),
+    )
+
+
+def whole_positive_exponents(heads, queries, keys):
+    return bias(
+        heads,
+        queries,
+        keys,
+        lambda h: 1 / 2 ** (8 * (h + 1) // heads),
+        lambda i, j: abs(i + keys - queries - j),
+    )
+
+
+def plus_one_outside(heads, queries, keys):
+    return bias(
+        heads,
+        queries,
+        keys,
+        lambda h: 2 ** ((-8 * h + 1) / heads),
+        lambda i, j: abs(i + keys - queries - j),
+    )
+
+
+def one_too_far_right(heads, queries, keys):
+    return bias(
+        heads,
+        queries,
+        keys,
+        lambda h: 2 ** (-8 * (h + 1) / heads),
+        lambda i, j: abs(i + keys - queries + 1 - j),
+    )
+
+
+def one_too_far_left(heads, queries, keys):
+    return bias(
+        heads,
+        queries,
+        keys,
+        lambda h: 2 ** (-8 * (h + 1) / heads),
+        lambda i, j: abs(i + keys - queries - 1 - j),
+    )
+
+
+def distance_from_one(heads, queries, keys):
+    return bias(
+        heads,
+        queries,
+        keys,
+        lambda h: 2 ** (-8 * (h + 1) / heads),
+        lambda i, j: abs(i + keys - queries - j) + 1,
+    )
+
+
 BANK = {
     "2.1": [
         (as_many_gaps_as_tokens, "one gap fewer than tokens"),
@@ -406,10 +522,14 @@ BANK = {
         (last_token_is_zero, "backwards"),
         (step_before_codes, "codes come first"),
         (whole_division, "divided with //"),
+        (constant_step, "0.25 for every length"),
+        (rounded_codes, "codes are rounded"),
+        (rounded_step, "step is rounded"),
+        (gaps_as_a_power_of_two, "for 12 tokens"),
     ],
     "2.2": [
         (exponent_is_the_hand, "the number of the hand in your code"),
-        (exponent_not_divided, "divided by dim"),
+        (exponent_not_divided, "2i divided by dim"),
         (exponent_without_the_two, "i/dim in your code"),
         (base_multiplies, "the base multiplies the place"),
         (sines_then_cosines, "all sines stand first"),
@@ -426,6 +546,13 @@ BANK = {
         (divided_outside_the_exponent, "outside the exponent"),
         (as_in_tensor2tensor, "tensor2tensor"),
         (hands_from_one, "counted from 1, so the fastest"),
+        (floored, "divided with //"),
+        (only_the_first_hand, "all hands but the first stand still"),
+        (begins_again, "place 1234"),
+        (no_brackets_at_all, "divide by 0"),
+        (no_brackets_in_torch, "is 0 for hand 0"),
+        (full_turns, "no pi in the formula"),
+        (slow_hands_first, "slow hands come first"),
     ],
     "2.3": [
         (other_way_round, "other way round"),
@@ -441,6 +568,10 @@ BANK = {
         (doubled_twice_in_a_turn, "doubled once more"),
         (sine_and_cosine_swapped, "swapped"),
         (both_signs_plus, "both of your signs are plus"),
+        (first_pair_only, "all pairs but the first stand still"),
+        (whole_places, "a whole number"),
+        (places_from_one_in_a_turn, "counted from 1"),
+        (floored_in_a_turn, "divided with //"),
     ],
     "2.4": [
         (bonus, "your numbers are positive"),
@@ -456,5 +587,11 @@ BANK = {
         (all_at_the_last_key, "all of your queries stand"),
         (beyond_the_last_key, "beyond the last key"),
         (exponent_without_brackets, "whole exponent in brackets"),
+        (whole_exponents, "rounds the exponent"),
+        (whole_positive_exponents, "rounds the exponent"),
+        (plus_one_outside, "lacks brackets"),
+        (one_too_far_right, "too far right"),
+        (one_too_far_left, "too far left"),
+        (distance_from_one, "one too large"),
     ],
 }
