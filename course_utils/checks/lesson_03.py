@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_utils.attention import attention
-from course_utils.checks.engine import exercise, expect_close, refuse
+from course_utils.checks.engine import Refused, exercise, expect_close, refuse
 
 Function = Callable[..., Any]
 
@@ -86,15 +85,17 @@ def weights_of_queries(answer: Function) -> None:
                 f"Your scores are minus the {name}{how}. A score here is a dot product: "
                 "multiply number by number, add up"
             ] = (-(torch.cdist(query, key) ** power) / divisor).softmax(dim=-1)
-    expect_close(answer(query.clone(), key.clone()), good, mistakes, what="your matrix of weights")
-    large = 400 * query
-    got = answer(large.clone(), key.clone())
-    if not torch.as_tensor(got).isfinite().all():
+    given = query.clone(), key.clone()
+    expect_close(answer(*given), good, mistakes, what="your matrix of weights")
+    _expect_unchanged(given, (query, key), ("query", "key"))
+    query, key = torch.randn(4, 11), torch.randn(6, 11)  # no size as before
+    good = (query @ key.T / math.sqrt(11)).softmax(dim=-1)
+    got = _table(answer(query.clone(), key.clone()), good)
+    if got is None or not torch.allclose(got.float(), good, atol=1e-5):
         refuse(
-            "Right for these numbers, but for queries 400 times as long there are NaN: e to a large "
-            "power overflows, or all powers of a row are rounded to 0. `softmax` takes care of that"
+            f"Right for a head dim of {dim}, but not for one of 11 with other numbers of queries and "
+            "keys. Take the head dim from query.shape[-1], not from a fixed number or another axis"
         )
-    expect_close(got, attention(large, key, key)[1], what="your matrix for very long queries")
 
 
 @exercise("3.2", "blocked keys get no weight, the others share one, a row without a key is zero")
@@ -107,12 +108,14 @@ def weights_under_a_mask(answer: Function) -> None:
     mistakes = {
         "The mask is inverted: you blocked the keys that may be attended to. Here True means may "
         "attend (in nn.MultiheadAttention it means blocked)": inverted.softmax(dim=-1),
-        "The scores were multiplied by the mask. A blocked score of 0 is not blocked, because e to "
-        "the power 0 is 1; which score has the power 0?": (scores * mask).softmax(dim=-1),
+        "The blocked scores became 0: filled with 0, or multiplied by the mask. That does not block: "
+        "e to the power 0 is 1 and takes part in the sum. Minus infinity blocks": (
+            scores * mask
+        ).softmax(dim=-1),
         "The mask came after the softmax, so the blocked keys have taken part in the sum and the "
         "rows no longer sum to one. Block the scores before the softmax": free * mask,
         "The mask has no effect: these are the weights without it. (`masked_fill` returns a new "
-        "tensor; `masked_fill_` changes the old one)": free,
+        "tensor and leaves the old one as it was: keep what it returns)": free,
         "The blocked weights are minus infinity. It is the scores that are blocked, before the "
         "softmax; the weights then come out as 0": free.masked_fill(~mask, -math.inf),
         "The softmax ran over the queries: each query shares out a total of one over the keys, the "
@@ -124,8 +127,13 @@ def weights_under_a_mask(answer: Function) -> None:
         "All weights are NaN, though each query has a key. 0 times infinity is NaN, so minus "
         "infinity cannot be multiplied by a mask: let `masked_fill` write it. And its sign must be "
         "minus": torch.full_like(scores, math.nan),
+        "All weights are zero, though each query has a key. Were they NaN before you wrote zeros? 0 "
+        "times infinity is NaN, so let `masked_fill` write minus infinity": torch.zeros_like(
+            scores
+        ),
     }
-    got = answer(scores.clone(), mask.clone())
+    given = scores.clone(), mask.clone()
+    got = answer(*given)
     table = _table(got, scores)
     if table is not None and _leaks(table, blocked.softmax(dim=-1), mask):
         mistakes[
@@ -133,8 +141,18 @@ def weights_under_a_mask(answer: Function) -> None:
             "to its power is not 0. Only minus infinity blocks whatever the scores are"
         ] = table
     expect_close(got, blocked.softmax(dim=-1), mistakes, what="your tensor of weights")
+    _expect_unchanged(given, (scores, mask), ("scores", "mask"))
     mask[1] = False
     _expect_zeros_without_a_key(answer, scores, mask)
+    high = torch.where(mask, scores, scores + 200)
+    got = _table(answer(high.clone(), mask.clone()), high)
+    good = torch.nan_to_num(high.masked_fill(~mask, -math.inf).softmax(dim=-1))
+    if got is None or not torch.allclose(got.float(), good, atol=1e-5):
+        refuse(
+            "Right for these scores, but not when the blocked keys have scores above 200. They still "
+            "take part before you block them, in the softmax or as the highest score, and the powers "
+            "of the other keys are rounded to 0. Block the scores first"
+        )
     low = scores - 50
     got = _table(answer(low.clone(), mask.clone()), low)
     good = torch.nan_to_num(low.masked_fill(~mask, -math.inf).softmax(dim=-1))
@@ -144,6 +162,17 @@ def weights_under_a_mask(answer: Function) -> None:
             "code (a blocking score such as -20, a small number added to a sum) works only while "
             "the scores stay far from it. Minus infinity and `softmax` work for all scores"
         )
+
+
+def _expect_unchanged(given: tuple[Tensor, ...], before: tuple[Tensor, ...], names: Any) -> None:
+    """Refuse an answer that has written into its arguments."""
+    for now, old, name in zip(given, before, names, strict=True):
+        if not torch.equal(now, old):
+            refuse(
+                f"The result is right, but you changed the caller's tensor `{name}`, and the caller may "
+                "need it again. Make a new tensor: `x = x / 2` does, `x /= 2`, `x[...] = 0` and methods that "
+                "end in _ write into the old one"
+            )
 
 
 def _table(got: object, like: Tensor) -> Tensor | None:
@@ -168,8 +197,10 @@ def _expect_zeros_without_a_key(answer: Function, scores: Tensor, mask: Tensor) 
     infinite = scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
     mistakes = {
         "A query that may attend to nothing gets NaN, because all its scores are minus infinity and "
-        "the softmax divides 0 by 0. Find the rows without any True and give them weights of "
-        "zero": infinite,
+        "the softmax divides 0 by 0. Find the rows without any True and write zeros there with "
+        "`masked_fill` or `torch.where`. (Multiplying does not help: 0 times NaN is NaN)": infinite,
+        "Your test for an empty row ran down the columns. Whether a query has a key is seen along the "
+        "keys: mask.any(dim=-1, keepdim=True)": infinite.masked_fill(~mask.any(dim=0), 0.0),
         "A query that may attend to nothing gets equal weights on keys that are all forbidden. That "
         "is what a large negative number such as -1e9 does: all scores of the row are equal again. "
         "Such a row must be zeros": infinite.masked_fill(empty, 1 / mask.shape[-1]),
@@ -228,7 +259,16 @@ def merging_heads(answer: Function) -> None:
         ),
         "Only one head is left. Put all of them side by side": x[:, 0],
     }
-    expect_close(answer(x.clone()), good, mistakes, what="your merged tensor")
+    try:
+        got = answer(x.clone())
+    except RuntimeError as error:
+        if "stride" not in str(error) and "contiguous" not in str(error):
+            raise
+        raise Refused(
+            "PyTorch refuses this `view`: after a transpose the numbers do not lie in memory in the "
+            "order of the axes. There, write `reshape` or `flatten`: they copy the numbers if needed"
+        ) from None
+    expect_close(got, good, mistakes, what="your merged tensor")
 
 
 @exercise("3.4", "one number for each pair of tokens, in each head, layer and image")
@@ -247,6 +287,13 @@ def bytes_of_the_weights(answer: Function) -> None:
             f"{tokens} x {tokens} = {tokens**2}": good // tokens,
             "This is the size of the queries or values: tokens times head dim. The weights are "
             f"{side_by_side}: the head dim is summed over in the dot product": good // tokens * dim,
+            f"`tokens * 2` is twice the tokens ({2 * tokens}); the pairs are tokens**2 ({tokens**2})": (
+                good // tokens * 2
+            ),
+            "These are the queries, keys and values. The question is about the weights, which are "
+            f"{side_by_side}": 3 * good // tokens * dim,
+            "The queries, keys and values were counted as well. The question is about the weights "
+            "alone": good + 3 * good // tokens * dim,
             "The head dim was counted too. It is summed over in the dot product, and the weights are "
             f"{side_by_side}: no axis of it is left": good * dim,
             f"You counted 4 bytes for every number. Here a number takes {size}: use bytes_per_number": (
@@ -266,6 +313,15 @@ def bytes_of_the_weights(answer: Function) -> None:
             * heads,
         }
         got = answer(*case)
-        if isinstance(got, float | int) and not isinstance(got, bool) and abs(got) > 2**62:
-            refuse("Your number is far too large: there is one weight for each pair of tokens")
+        if isinstance(got, Tensor) and got.ndim == 0:
+            got = got.item()
+        if isinstance(got, float | int) and not isinstance(got, bool):
+            if abs(got) > 2**62:
+                refuse("Your number is far too large: there is one weight for each pair of tokens")
+            known = (good, *mistakes.values())
+            if not any(math.isclose(got, number, rel_tol=1e-9) for number in known):
+                refuse(
+                    f"For {batch} images, {layers} layers, {heads} heads of {dim}, {tokens} tokens and "
+                    f"{size} bytes a number you give {got:,} bytes, but {good:,} are expected"
+                )
         expect_close(got, good, mistakes, what="your number of bytes", tolerance=1e-9)

@@ -102,15 +102,17 @@ def keys_on_the_rows_softmax_over_queries(query, key):
     return (key @ query.T / query.shape[-1] ** 0.5).softmax(dim=-1)
 
 
-def highest_score_of_the_whole_table(query, key):
-    scores = query @ key.T / math.sqrt(query.shape[-1])
-    powers = torch.exp(scores - scores.max())
-    return powers / powers.sum(dim=-1, keepdim=True)
+def a_fixed_root_of_seven(query, key):
+    return (query @ key.T / 7**0.5).softmax(dim=-1)
 
 
-def powers_that_overflow(query, key):
-    powers = torch.exp(query @ key.T / math.sqrt(query.shape[-1]))
-    return powers / powers.sum(dim=-1, keepdim=True)
+def a_root_that_fits_one_size(query, key):
+    return (query @ key.T / (len(key) + 2) ** 0.5).softmax(dim=-1)
+
+
+def divides_the_callers_query(query, key):
+    query /= query.shape[-1] ** 0.5
+    return (query @ key.T).softmax(dim=-1)
 
 
 def blocks_where_true(scores, mask):
@@ -199,6 +201,43 @@ def skips_the_mask_for_empty_rows(scores, mask):
     return scores.masked_fill(~open_rows, float("-inf")).softmax(dim=-1)
 
 
+def fills_with_zero(scores, mask):
+    return scores.masked_fill(~mask, 0.0).softmax(dim=-1)
+
+
+def multiplies_nan_by_zero(scores, mask):
+    weights = scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
+    return weights * mask.any(dim=-1, keepdim=True)
+
+
+def looks_down_the_columns(scores, mask):
+    weights = scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
+    return weights.masked_fill(~mask.any(dim=0), 0.0)
+
+
+def zero_times_infinity_made_zero(scores, mask):
+    return torch.nan_to_num((scores + (~mask) * -math.inf).softmax(dim=-1))
+
+
+def fills_the_callers_scores(scores, mask):
+    return torch.nan_to_num(scores.masked_fill_(~mask, -math.inf).softmax(dim=-1))
+
+
+def writes_into_the_callers_scores(scores, mask):
+    scores[:, ~mask] = -math.inf
+    return torch.nan_to_num(scores.softmax(dim=-1))
+
+
+def rescales_after_the_softmax(scores, mask):
+    weights = scores.softmax(dim=-1) * mask
+    return torch.nan_to_num(weights / weights.sum(dim=-1, keepdim=True))
+
+
+def subtracts_the_highest_blocked_score(scores, mask):
+    powers = (scores - scores.amax(dim=-1, keepdim=True)).exp() * mask
+    return torch.nan_to_num(powers / powers.sum(dim=-1, keepdim=True))
+
+
 def softmax_over_the_queries(scores, mask):
     return scores.masked_fill(~mask, float("-inf")).softmax(dim=1)
 
@@ -210,6 +249,10 @@ def reshapes_at_once(x):
 
 def views_at_once(x):
     return x.contiguous().view(x.shape[0], x.shape[2], -1)
+
+
+def views_after_the_transpose(x):
+    return x.transpose(1, 2).view(x.shape[0], x.shape[2], -1)
 
 
 def interleaves_the_columns(x):
@@ -293,6 +336,23 @@ def one_image(batch, layers, heads, tokens, head_dim, bytes_per_number):
     return layers * heads * tokens * tokens * bytes_per_number
 
 
+def twice_the_tokens(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return batch * layers * heads * tokens * 2 * bytes_per_number
+
+
+def queries_keys_and_values_too(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    numbers = tokens**2 + 3 * tokens * head_dim
+    return batch * layers * heads * numbers * bytes_per_number
+
+
+def queries_keys_and_values_only(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return 3 * batch * layers * heads * tokens * head_dim * bytes_per_number
+
+
+def one_too_many(batch, layers, heads, tokens, head_dim, bytes_per_number):
+    return batch * layers * heads * tokens**2 * bytes_per_number + 10
+
+
 def pairs_of_all_tokens_in_the_batch(batch, layers, heads, tokens, head_dim, bytes_per_number):
     return layers * heads * (batch * tokens) ** 2 * bytes_per_number
 
@@ -321,8 +381,9 @@ BANK = {
         (half_power_with_outer_brackets, "this is no root"),
         (a_fixed_eight, "divided by 8"),
         (keys_on_the_rows_softmax_over_queries, "write query @ key.T"),
-        (highest_score_of_the_whole_table, "rounded to 0"),
-        (powers_that_overflow, "overflows"),
+        (a_fixed_root_of_seven, "not for one of 11"),
+        (a_root_that_fits_one_size, "another axis"),
+        (divides_the_callers_query, "caller's tensor `query`"),
     ],
     "3.2": [
         (blocks_where_true, "inverted"),
@@ -345,10 +406,19 @@ BANK = {
         (rescales_without_care_for_empty_rows, "0 by 0"),
         (skips_the_mask_for_empty_rows, "without a mask"),
         (softmax_over_the_queries, "ran over the queries"),
+        (fills_with_zero, "filled with 0"),
+        (multiplies_nan_by_zero, "0 times NaN"),
+        (looks_down_the_columns, "down the columns"),
+        (zero_times_infinity_made_zero, "NaN before you wrote zeros"),
+        (fills_the_callers_scores, "caller's tensor `scores`"),
+        (writes_into_the_callers_scores, "caller's tensor `scores`"),
+        (rescales_after_the_softmax, "scores above 200"),
+        (subtracts_the_highest_blocked_score, "scores above 200"),
     ],
     "3.3": [
         (reshapes_at_once, "numbers were not moved"),
         (views_at_once, "numbers were not moved"),
+        (views_after_the_transpose, "write `reshape` or `flatten`"),
         (interleaves_the_columns, "interleaved"),
         (averages_the_heads, "averaged"),
         (adds_the_heads, "added up"),
@@ -371,6 +441,10 @@ BANK = {
         (bits, "these are bits"),
         (one_layer, "left out the layers"),
         (one_image, "left out the batch"),
+        (twice_the_tokens, "twice the tokens (22)"),
+        (queries_keys_and_values_too, "counted as well"),
+        (queries_keys_and_values_only, "these are the queries, keys and values"),
+        (one_too_many, "50,830 bytes, but 50,820"),
         (pairs_of_all_tokens_in_the_batch, "other images"),
     ],
 }
