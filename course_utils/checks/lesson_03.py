@@ -170,8 +170,8 @@ def _expect_unchanged(given: tuple[Tensor, ...], before: tuple[Tensor, ...], nam
         if not torch.equal(now, old):
             refuse(
                 f"The result is right, but you changed the caller's tensor `{name}`, and the caller may "
-                "need it again. Make a new tensor: `x = x / 2` does, `x /= 2`, `x[...] = 0` and methods that "
-                "end in _ write into the old one"
+                "need it again. Make a new tensor: `x = x / 2` does, `x /= 2`, `x[...] = 0` and methods "
+                "that end in _ write into the old one"
             )
 
 
