@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from nbclient import NotebookClient
+from execute_notebooks import execute
 from nbtools import NOTEBOOKS, code_cells, exercises, printed, read, role, with_solutions
 
 from course_utils import checks, progress
@@ -45,12 +45,7 @@ def test_every_exercise_has_at_least_four_wrong_answers_with_different_reasons(p
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_with_every_solution_typed_in_the_lesson_passes_every_check(path):
     notebook = with_solutions(read(path))
-    NotebookClient(
-        notebook,
-        timeout=300,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
-    ).execute()
+    execute(notebook, path.parent)
     for cell in code_cells(notebook):
         if role(cell) == "check":
             assert printed(cell).startswith(f"[PASS] Exercise {cell.metadata.course.exercise}")
