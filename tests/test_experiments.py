@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -12,12 +13,15 @@ from course_utils import experiments
 from course_utils.experiments import (
     STUDIES,
     PositionModel,
+    TokenModel,
     course_ids,
     course_tokenizer,
     find_study,
+    learning_rate,
     loss_by_position,
     run_study,
     save_result,
+    token_batch,
     train_position_model,
 )
 from course_utils.lesson import recorded
@@ -326,3 +330,75 @@ def test_the_recorded_costs_are_complete_and_say_what_lesson_3_says():
             short, long = (cost[turn, tokens, version] for tokens in (1024, 4096))
             assert 0.8 * growth < long["megabytes"] / short["megabytes"] < 1.2 * growth
             assert 10 < long["milliseconds"] / short["milliseconds"] < 26  # the square: 16
+
+
+# --- The encoder's parts and the order of its norms ---
+
+TOKEN_SHAPE = {"vocab": 31, "dim": 24, "depth": 2, "heads": 3, "length": 11}
+
+
+def token_model(without="nothing"):
+    torch.manual_seed(0)
+    return TokenModel(**TOKEN_SHAPE, without=without).eval()
+
+
+@pytest.mark.parametrize("without", get_args(experiments.Part))
+def test_only_attention_moves_something_between_tokens(without):
+    text, asked = ids(2, 11), torch.zeros(2, 11, dtype=torch.bool)
+    asked[:, 4] = True
+    changed = text.clone()
+    changed[:, 7] = (changed[:, 7] + 1) % TOKEN_SHAPE["vocab"]
+    with torch.no_grad():
+        before, after = (token_model(without)(t, asked) for t in (text, changed))
+    assert before.shape == (2, TOKEN_SHAPE["vocab"])
+    assert torch.allclose(before, after, rtol=0, atol=1e-12) == (without == "attention")
+
+
+def test_without_positions_the_order_of_the_others_is_unseen():
+    text, asked = ids(1, 11), torch.zeros(1, 11, dtype=torch.bool)
+    asked[0, 0] = True
+    shuffled = text[:, [0, *range(10, 0, -1)]]
+    for without, same in (("positions", True), ("nothing", False)):
+        model = token_model(without)
+        assert torch.allclose(model(text, asked), model(shuffled, asked)) == same
+
+
+def test_an_unknown_part_is_refused(without_shape_types):
+    with pytest.raises(ValueError, match=r"without must be one of nothing, positions, .*'heads'"):
+        token_model("heads")
+
+
+def test_a_masked_batch_hides_its_targets_and_nothing_else():
+    recipe = {"task": "masked", "length": 11, "masked": 3, "vocab": 31}
+    row = ids(100) % 30
+    inputs, asked, targets, mask = token_batch(row, 5, recipe, torch.Generator().manual_seed(0))
+    assert mask is None
+    assert asked.sum(dim=1).tolist() == [3] * 5
+    assert ((inputs == 30) == asked).all()
+    windows = inputs.masked_scatter(asked, targets)
+    assert all(any(torch.equal(window, row[i : i + 11]) for i in range(90)) for window in windows)
+
+
+def test_next_token_batches_ask_for_every_following_token():
+    recipe = {"task": "next", "length": 7, "vocab": 31}
+    row = torch.arange(50) % 31
+    inputs, asked, targets, mask = token_batch(row, 5, recipe, torch.Generator().manual_seed(0))
+    assert asked.all()
+    assert torch.equal(targets.view(5, 7), (inputs + 1) % 31)
+    assert torch.equal(mask, torch.ones(7, 7, dtype=torch.bool).tril())
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing():
+    shares = [learning_rate(step, steps=100, warm_up=20) for step in range(100)]
+    assert shares[0] == pytest.approx(1 / 20)
+    assert max(range(100), key=shares.__getitem__) == 19
+    assert shares[-1] < 0.001
+    assert learning_rate(0, steps=100, warm_up=0) == 1.0
+
+
+@pytest.mark.parametrize("name", ["encoder_parts", "norm_order"])
+def test_recorded_encoder_studies_are_whole(name):
+    study, result = find_study(name), recorded(name)
+    assert result["recipe"] == json.loads(json.dumps(dict(study.recipe)))
+    jobs = study.jobs(study.recipe)
+    assert [{key: run[key] for key in jobs[0]} for run in result["runs"]] == jobs

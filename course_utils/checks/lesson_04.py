@@ -18,7 +18,15 @@ def _normal(*shape: int) -> Tensor:
 def layer_norm(answer: Any) -> None:
     x, weight, bias, eps = 3 * _normal(2, 5, 7) + 1, _normal(7) + 2, _normal(7), 0.25
     before = x.clone()
-    got = answer(x, weight, bias, eps)
+    try:
+        got = answer(x, weight, bias, eps)
+    except RuntimeError as error:
+        if "must match the size" not in str(error):
+            raise
+        refuse(
+            "Your shapes do not fit: one mean for each token has shape (batch, tokens), and x has one "
+            "axis more. Keep the axis that was averaged over, with size 1: `keepdim=True`."
+        )
     if not torch.equal(x, before):
         refuse(
             "Your function changed x itself (an in-place operation such as `x -= ...`). The residual "
@@ -169,15 +177,17 @@ def pre_norm_block(answer: Any) -> None:
             norm2(post + feed(post))
         ),
         "You normalized the residual path too: you added the branch to norm(x). Add it to x itself, "
-        "untouched; only the branch sees norm(x).": (
-            lambda n: norm2(n) + feed(norm2(n))
-        )(one + attend(one)),
+        "untouched; only the branch sees norm(x).": (lambda n: norm2(n) + feed(norm2(n)))(
+            one + attend(one)
+        ),
         "You normalized the residual path at the first sub-layer: you added attention's result to "
         "norm1(x). Add it to x itself.": (lambda n: n + feed(norm2(n)))(one + attend(one)),
         "You normalized the residual path at the second sub-layer: the feed-forward network's result "
         "is added to the sum before the norm.": norm2(middle) + feed(norm2(middle)),
         "There is no residual path in your block: the branches' results are passed on, and x itself "
         "is lost. Add x to each.": feed(norm2(attend(norm1(x)))),
+        "One residual path runs around both branches together. Each branch needs its own: add after "
+        "attention, and again after the feed-forward network.": x + feed(norm2(attend(norm1(x)))),
         "Attention's result is not added to x: the first residual path is missing.": (
             lambda m: m + feed(norm2(m))
         )(attend(norm1(x))),
@@ -243,6 +253,8 @@ def unigram_loss(answer: Any) -> None:
         "You returned the perplexity, exp(loss). Leave the loss in nats.": loss(p).exp(),
         "You averaged the probabilities, then took the logarithm. First -log p of each target, then "
         "the average.": -p[targets].mean().log(),
+        "You gave the counts to cross-entropy as scores. It takes exp of a score: give the logarithm "
+        "of the counts, or look up -log p yourself.": -(counts + 1).log_softmax(0)[targets].mean(),
         "You computed the loss on the train tokens themselves. Count on `train_ids`, then look up "
         "`targets`.": -p.log()[train].mean(),
         "That is the entropy of the train counts, the loss on the train tokens. Count on "
@@ -272,6 +284,10 @@ def masked_loss(answer: Any) -> None:
         "where a token was hidden.": losses[~hidden].mean(),
         "You set the visible tokens' losses to zero, but then divided by the number of all tokens. "
         "Divide by the number of masked ones.": (losses * hidden).mean(),
+        "You set the visible tokens' scores to zero and averaged over all tokens. They still count, "
+        "with the loss of a blind guess. Leave them out.": F.cross_entropy(
+            (scores * hidden[..., None]).transpose(1, 2), ids
+        ),
         "You returned the sum. The average does not depend on how many tokens were masked, the sum "
         "does.": losses[hidden].sum(),
         "You applied softmax first. `F.cross_entropy` wants scores: it takes the logarithm of the "

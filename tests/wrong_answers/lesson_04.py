@@ -89,6 +89,10 @@ def works_in_place(x, weight, bias, eps):
     return x * weight + bias
 
 
+def forgets_keepdim(x, weight, bias, eps):
+    return weight * (x - x.mean(-1)) / torch.sqrt(x.var(-1, correction=0) + eps) + bias
+
+
 # --- 4.2: the parameters of a block -------------------------------------------------------------
 
 
@@ -204,6 +208,10 @@ def normalizes_at_the_end(x, attend, feed, norm1, norm2):
     return norm2(x)
 
 
+def adds_once_around_both(x, attend, feed, norm1, norm2):
+    return x + feed(norm2(attend(norm1(x))))
+
+
 # --- 4.4: the loss of a unigram model -----------------------------------------------------------
 
 
@@ -269,6 +277,11 @@ def returns_the_uniform_loss(train_ids, targets, vocab):
     return math.log(vocab)
 
 
+def gives_counts_as_scores(train_ids, targets, vocab):
+    counts = torch.bincount(train_ids, minlength=vocab) + 1.0
+    return F.cross_entropy(counts.repeat(len(targets), 1), targets)
+
+
 # --- 4.5: the loss at the masked positions ------------------------------------------------------
 
 
@@ -313,6 +326,11 @@ def measures_accuracy(scores, ids, is_masked):
     return (scores.argmax(-1)[is_masked] == ids[is_masked]).float().mean()
 
 
+def zeroes_the_visible_scores(scores, ids, is_masked):
+    scores = scores * is_masked.unsqueeze(-1)
+    return F.cross_entropy(scores.flatten(0, 1), ids.flatten())
+
+
 BANK = {
     "4.1": [
         (normalizes_over_the_first_axis, "averaged over the batch"),
@@ -330,6 +348,7 @@ BANK = {
         (shifts_before_scaling, "First scale, then shift"),
         (forgets_weight_and_bias, "did not use weight and bias"),
         (forgets_the_bias, "did not add the bias"),
+        (forgets_keepdim, "keepdim=True"),
         (works_in_place, "changed x itself"),
     ],
     "4.2": [
@@ -347,6 +366,7 @@ BANK = {
         (writes_post_norm, "post-norm order of 2017"),
         (normalizes_the_residual_path, "normalized the residual path too"),
         (forgets_the_residual_path, "no residual path"),
+        (adds_once_around_both, "runs around both branches"),
         (forgets_the_first_residual, "first residual path is missing"),
         (forgets_the_second_residual, "second residual path is missing"),
         (keeps_the_first_x_for_both, "starts too early"),
@@ -369,6 +389,7 @@ BANK = {
         (forgets_the_minus, "forgot the minus"),
         (averages_before_the_logarithm, "averaged the probabilities"),
         (computes_the_entropy_of_train, "entropy of the train counts"),
+        (gives_counts_as_scores, "counts to cross-entropy as scores"),
         (returns_the_uniform_loss, "all tokens the same probability"),
     ],
     "4.5": [
@@ -377,6 +398,7 @@ BANK = {
         (multiplies_by_the_mask_and_averages, "number of all tokens"),
         (sums_over_the_masked, "returned the sum"),
         (applies_softmax_twice, "applied softmax first"),
+        (zeroes_the_visible_scores, "visible tokens' scores to zero"),
         (averages_within_each_sentence, "within each sentence"),
         (forgets_the_minus_of_the_logarithm, "forgot the minus"),
         (keeps_one_loss_each, "one loss for each masked token"),
