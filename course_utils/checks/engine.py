@@ -77,7 +77,8 @@ def check(number: str, answer: Any) -> None:
     result = verdict(number, answer)
     if result == "not attempted":
         print(
-            f"[ .. ] Exercise {number}: not attempted yet. Edit the cell above, run it, then run this one."
+            f"[ .. ] Exercise {number}: not attempted yet. Edit the cell above, run it, then run this "
+            "one."
         )
     elif result == "passed":
         print(f"[PASS] Exercise {number}: {find(number).title}.")

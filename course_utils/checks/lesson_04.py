@@ -272,6 +272,7 @@ def masked_loss(answer: Any) -> None:
     scores, ids = 2 * _normal(3, 5, 11), torch.randint(11, (3, 5))
     hidden = torch.zeros(3, 5, dtype=torch.bool)
     hidden[0, [1, 3, 4]] = hidden[1, 0] = hidden[2, [0, 2]] = True
+    ids[0, 1] = 0  # a true id like any other
     losses = F.cross_entropy(scores.transpose(1, 2), ids, reduction="none")
     twice = F.cross_entropy(scores.softmax(-1).transpose(1, 2), ids, reduction="none")
     rows = (losses * hidden).sum(1) / hidden.sum(1)
@@ -288,6 +289,8 @@ def masked_loss(answer: Any) -> None:
         "with the loss of a blind guess. Leave them out.": F.cross_entropy(
             (scores * hidden[..., None]).transpose(1, 2), ids
         ),
+        "A gap whose true token has the id 0 was left out. Id 0 is a token like any other: choose the "
+        "gaps with `is_masked`, not by their ids.": losses[hidden & (ids > 0)].mean(),
         "You returned the sum. The average does not depend on how many tokens were masked, the sum "
         "does.": losses[hidden].sum(),
         "You applied softmax first. `F.cross_entropy` wants scores: it takes the logarithm of the "
