@@ -373,7 +373,7 @@ def write_lesson(path):
 def make(course, *arguments):
     """`make`, as somebody runs it who has no network."""
     settings = {"PIP_NO_INDEX": "1", "PYTHON": getattr(sys, "_base_executable", sys.executable)}
-    gone = ("PYTHONPATH", "JAXTYPING", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    gone = ("MAKE", "MFLAGS", "PYTHONPATH", "JAXTYPING", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(gone)}
     return subprocess.Popen(
         ["make", *arguments],
