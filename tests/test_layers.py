@@ -177,7 +177,7 @@ ARROWS = {
     "positions": set(),
     "attention": set(),
     "transformer": {"attention", "positions"},
-    "data": set(),
+    "data": {"data"},
     "plotting": set(),
     "lesson": {"plotting"},
     "progress": set(),
