@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -151,7 +152,7 @@ class Run:
         model.train()
         device = next(model.parameters()).device
         images, targets = config.augment(images.to(device), labels.to(device), self.classes)
-        with precision(config.precision, device):
+        with precision(config.precision, model):
             logits = model(images).float()
             loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
             self.optimizer.zero_grad()
@@ -239,7 +240,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
     The custom since BERT: what has one axis only, or is a table of places, is not pulled to zero.
     """
-    decay, keep = [], []
+    decay: list[nn.Parameter] = []
+    keep: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         table = name.endswith(("pos_embed", "cls_token"))
         (keep if parameter.dim() < 2 or table else decay).append(parameter)
@@ -247,22 +249,40 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 @contextmanager
-def precision(name: str, device: torch.device) -> Iterator[None]:
+def precision(name: str, model: nn.Module) -> Iterator[None]:
     """Nothing for "float32"; for "bfloat16" matrix products and convolutions run in that type.
 
-    On a CPU attention then takes PyTorch's plain kernel: the backward pass of the fused one is slow
-    in bfloat16.
+    On a CPU two of PyTorch's bfloat16 kernels are slow backwards, so there attention takes the plain
+    one, and depthwise convolutions, which multiply little, stay in float32.
     """
     if name not in ("float32", "bfloat16"):
         raise ValueError(f'precision must be "float32" or "bfloat16"; got {name!r}')
-    if name == "float32":
-        yield
-        return
+    device = next(model.parameters()).device.type
     with ExitStack() as stack:
-        if device.type == "cpu":
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        stack.enter_context(torch.autocast(device.type, torch.bfloat16))
+        if name == "bfloat16":
+            if device == "cpu":
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+                stack.enter_context(_depthwise_in_float32(model))
+            stack.enter_context(torch.autocast(device, torch.bfloat16))
         yield
+
+
+@contextmanager
+def _depthwise_in_float32(model: nn.Module) -> Iterator[None]:
+    """Autocast passes by the grouped convolutions of `model`."""
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    for layer in layers:
+        layer.forward = partial(_without_autocast, layer.forward)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward  # the class's own is behind it
+
+
+def _without_autocast(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    with torch.autocast("cpu", enabled=False):
+        return forward(x.float())
 
 
 @dataclass(frozen=True)
@@ -284,7 +304,7 @@ def evaluate(
     model.eval()
     logits, labels = [], []
     try:
-        with precision(precision_name, device):
+        with precision(precision_name, model):
             for rows in torch.arange(len(data)).split(batch_size):
                 images, answers = data[rows]
                 logits.append(model(images.to(device)).float().cpu())
