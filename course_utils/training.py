@@ -122,7 +122,7 @@ class Run:
         self, model: nn.Module, config: TrainConfig, steps_per_epoch: int, classes: int
     ) -> None:
         # Convolutions are faster with the channels innermost; other layers do not mind.
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last)
         self.model, self.config, self.classes = model, config, classes
         self.steps_per_epoch = steps_per_epoch
         self.optimizer = torch.optim.AdamW(
