@@ -177,6 +177,7 @@ ARROWS = {
     "positions": set(),
     "attention": set(),
     "transformer": {"attention", "positions"},
+    "cvt": {"transformer"},
     "data": {"data"},
     "plotting": set(),
     "lesson": {"plotting"},
