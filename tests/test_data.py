@@ -96,6 +96,18 @@ def test_an_unknown_photo_names_those_there_are():
         photo("dog")
 
 
+def test_a_file_of_ones_own_is_a_photo_and_stands_upright(tmp_path):
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 3), dtype=np.uint8)
+    upright = Image.Exif()
+    upright[0x0112] = 6  # the camera was held on its side: turn clockwise by 90 degrees
+    Image.fromarray(pixels).save(tmp_path / "mine.png", exif=upright)
+    expected = torch.from_numpy(np.rot90(pixels, -1).copy()).permute(2, 0, 1) / 255
+    torch.testing.assert_close(photo(tmp_path / "mine.png"), expected)
+    torch.testing.assert_close(photo(str(tmp_path / "mine.png")), expected)
+
+
 SCRIPTS = {
     "en": ("LATIN",),
     "hi": ("DEVANAGARI", "ZERO WIDTH"),

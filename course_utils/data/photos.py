@@ -1,4 +1,6 @@
-"""Photographs that come inside two libraries' wheels: no download."""
+"""Photographs that come inside two libraries' wheels: no download; or a file of your own."""
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,18 +21,26 @@ PHOTOS = {
 }
 
 
-def photo(name: str) -> Float[Tensor, "3 height width"]:
+def photo(name: str | Path) -> Float[Tensor, "3 height width"]:
     """A real photograph as (channels, height, width), values 0 ... 1; `PHOTOS` lists the names.
 
-    Raises `ValueError` for an unknown name.
+    Or the path of an image file of your own; one that a phone has stored turned is turned upright.
+    Raises `ValueError` for what is neither a name nor a file.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
-    if name not in PHOTOS:
-        raise ValueError(f"there is no photograph {name!r}; there are: {', '.join(PHOTOS)}")
-    library, file = PHOTOS[name]
-    with Image.open(folder_of(library) / file) as image:
-        pixels = np.array(image.convert("RGB"))
+    if name in PHOTOS:
+        library, file = PHOTOS[str(name)]
+        path = folder_of(library) / file
+    else:
+        path = Path(name)
+        if not path.is_file():
+            raise ValueError(
+                f"there is no photograph {str(name)!r}; there are: {', '.join(PHOTOS)}, or give the "
+                "path of an image file"
+            )
+    with Image.open(path) as image:
+        pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))
     return torch.from_numpy(pixels).permute(2, 0, 1).float().div(255.0)
 
 
