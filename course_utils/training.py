@@ -7,29 +7,42 @@ ends with the same bits as a run that was never interrupted.
 
 import io
 import math
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_utils.augmentation import NO_AUGMENTATION, Augment
+from course_utils.evaluation import (
+    Data,
+    Evaluation,
+    Precision,
+    at_least_float32,
+    check_precision,
+    count_classes,
+    evaluate,
+    precision,
+)
 from course_utils.lesson import progress_bar
 from course_utils.progress import replace_file
 
-
-class Data(Protocol):
-    """What `fit` trains on: `data[rows]` gives (images, labels), as `TensorDataset` does."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, rows: Tensor, /) -> tuple[Tensor, ...]: ...
+__all__ = [
+    "Data",
+    "Evaluation",
+    "History",
+    "Run",
+    "TrainConfig",
+    "evaluate",
+    "fit",
+    "parameter_groups",
+    "precision",
+    "schedule",
+]
 
 
 @dataclass(frozen=True)
@@ -49,10 +62,22 @@ class TrainConfig:
     label_smoothing: float = 0.0
     clip: float = 1.0
     ema: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     augment: Augment = NO_AUGMENTATION
     seed: int = 0
     save_every: int = 200
+
+    def __post_init__(self) -> None:
+        smallest = min(self.epochs, self.batch_size, self.save_every)
+        shares = (self.warmup, self.label_smoothing, self.ema)
+        if smallest < 1 or min(shares) < 0 or max(shares) > 1 or self.ema == 1:
+            raise ValueError(
+                "epochs, batch_size and save_every must be at least 1, warmup and label_smoothing "
+                "0 ... 1, ema from 0 to below 1; got "
+                f"{self.epochs}, {self.batch_size}, {self.save_every}; {self.warmup}, "
+                f"{self.label_smoothing}; {self.ema}"
+            )
+        check_precision(self.precision)
 
 
 @dataclass
@@ -86,8 +111,8 @@ def fit(
     and a run that was interrupted, however hard, goes on from it; a finished one is not run again.
     `after_epoch(epoch, history)` is called when an epoch ends.
 
-    Raises `ValueError` for empty data and for a folder that holds the run of another recipe,
-    `FloatingPointError` when the loss is no number any more.
+    Raises `ValueError` for empty data and for a folder that holds the run of another recipe or of
+    another model, or a damaged file; `FloatingPointError` when the loss is no number any more.
     """
     config = config or TrainConfig()
     if not len(train) or not len(validation):
@@ -95,7 +120,7 @@ def fit(
             f"fit needs images to learn from and images to validate on; got {len(train)} and "
             f"{len(validation)}"
         )
-    run = Run(model, config, math.ceil(len(train) / config.batch_size), _classes(model, train))
+    run = Run(model, config, math.ceil(len(train) / config.batch_size), count_classes(model, train))
     store = Path(folder) if folder is not None else None
     if store is not None:
         run.load(store)
@@ -140,7 +165,10 @@ class Run:
         """The rows of each batch of this epoch that is still to come, in the epoch's own order."""
         seed = self.config.seed * 100_003 + self.epoch
         order = torch.randperm(items, generator=torch.Generator().manual_seed(seed))
-        return list(order.split(self.config.batch_size))[self.step % self.steps_per_epoch :]
+        # Not the remainder of the step: a run killed between its epoch's last step and its end has
+        # no batch left, but still has to validate.
+        done = self.step - self.epoch * self.steps_per_epoch
+        return list(order.split(self.config.batch_size))[done:]
 
     def train_step(self, images: Tensor, labels: Tensor) -> None:
         """One batch: augment, forward, loss, backward, clip, step."""
@@ -150,11 +178,12 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * schedule(self.step, total, config.warmup)
         model.train()
-        device = next(model.parameters()).device
-        images, targets = config.augment(images.to(device), labels.to(device), self.classes)
+        images = images.to(next(model.parameters()))  # its device and its type
+        images, targets = config.augment(images, labels.to(images.device), self.classes)
         with precision(config.precision, model):
-            logits = model(images).float()
+            logits = at_least_float32(model(images))
             loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
+            self._check(loss.item())
             self.optimizer.zero_grad()
             loss.backward()
         if config.clip:
@@ -164,10 +193,14 @@ class Run:
             self.average.update_parameters(model)
         self.step += 1
         self.loss_sum += loss.item()
-        if not math.isfinite(self.loss_sum):
+
+    def _check(self, loss: float) -> None:
+        """A loss that is no number stops the run before it reaches the weights."""
+        if not math.isfinite(loss):
             raise FloatingPointError(
-                f"the loss is {loss.item()} in step {self.step}: take a lower learning rate than "
-                f"{config.learning_rate}, or a longer warm-up than {config.warmup} of the steps"
+                f"the loss is {loss} in step {self.step + 1}: look for images that are no numbers, take "
+                f"a lower learning rate than {self.config.learning_rate}, or a longer warm-up than "
+                f"{self.config.warmup} of the steps"
             )
 
     def end_epoch(self, validation: Data) -> None:
@@ -202,17 +235,25 @@ class Run:
         """Go on from what `folder` holds, if it holds anything."""
         if not (folder / STATE).exists():
             return
-        state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
+        state = _read_state(folder / STATE)
         if state["recipe"] != self.recipe():
             raise ValueError(
                 f"{folder} holds a run of another recipe, {state['recipe']}; this one is "
                 f"{self.recipe()}: give another folder, or remove that one"
             )
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:  # shapes or names that differ
+            raise ValueError(
+                f"{folder} holds a run of another model: give another folder, or remove that one "
+                f"({error})"
+            ) from error
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.step, self.epoch, self.loss_sum = state["progress"].values()
+        progress = state["progress"]
+        self.step, self.epoch = progress["step"], progress["epoch"]
+        self.loss_sum = progress["loss_sum"]
         self.history, self.best = History(**state["history"]), state["best"]
 
     def recipe(self) -> dict[str, Any]:
@@ -222,9 +263,27 @@ class Run:
         return recipe
 
 
-STATE = (
-    "training_state.pt"  # read with weights_only=True: tensors, numbers and text, no pickled code
-)
+STATE = "training_state.pt"
+_PARTS = {"recipe", "progress", "history", "model", "optimizer", "average", "best"}
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """What `Run.save` wrote. Only tensors, numbers and text are read, never pickled code."""
+    content = path.read_bytes()  # a file that we may not read is not damaged
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        missing = _PARTS - state.keys()
+    except Exception as error:  # zip, pickle and PyTorch's reader each have errors of their own
+        raise ValueError(
+            f"{path} is damaged, or not written by fit ({type(error).__name__}): remove it, and the "
+            "run begins anew"
+        ) from error
+    if missing:
+        raise ValueError(
+            f"{path} is not written by fit: {', '.join(sorted(missing))} missing; remove it, and the "
+            "run begins anew"
+        )
+    return state
 
 
 def schedule(step: int, total: int, warmup: float) -> float:
@@ -246,81 +305,3 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
         table = name.endswith(("pos_embed", "cls_token"))
         (keep if parameter.dim() < 2 or table else decay).append(parameter)
     return [{"params": decay, "weight_decay": weight_decay}, {"params": keep, "weight_decay": 0.0}]
-
-
-@contextmanager
-def precision(name: str, model: nn.Module) -> Iterator[None]:
-    """Nothing for "float32"; for "bfloat16" matrix products and convolutions run in that type.
-
-    On a CPU two of PyTorch's bfloat16 kernels are slow backwards, so there attention takes the plain
-    one, and depthwise convolutions, which multiply little, stay in float32.
-    """
-    if name not in ("float32", "bfloat16"):
-        raise ValueError(f'precision must be "float32" or "bfloat16"; got {name!r}')
-    device = next(model.parameters()).device.type
-    with ExitStack() as stack:
-        if name == "bfloat16":
-            if device == "cpu":
-                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-                stack.enter_context(_depthwise_in_float32(model))
-            stack.enter_context(torch.autocast(device, torch.bfloat16))
-        yield
-
-
-@contextmanager
-def _depthwise_in_float32(model: nn.Module) -> Iterator[None]:
-    """Autocast passes by the grouped convolutions of `model`."""
-    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
-    for layer in layers:
-        layer.forward = partial(_without_autocast, layer.forward)  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        for layer in layers:
-            del layer.forward  # the class's own is behind it
-
-
-def _without_autocast(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    with torch.autocast("cpu", enabled=False):
-        return forward(x.float())
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The mean cross-entropy, the share of right answers, and all logits (items, classes)."""
-
-    loss: float
-    accuracy: float
-    logits: Tensor
-    labels: Tensor
-
-
-@torch.no_grad()
-def evaluate(
-    model: nn.Module, data: Data, *, batch_size: int = 256, precision_name: str = "float32"
-) -> Evaluation:
-    """How well `model`, in eval mode, classifies `data`; its mode is as before afterwards."""
-    was_training, device = model.training, next(model.parameters()).device
-    model.eval()
-    logits, labels = [], []
-    try:
-        with precision(precision_name, model):
-            for rows in torch.arange(len(data)).split(batch_size):
-                images, answers = data[rows]
-                logits.append(model(images.to(device)).float().cpu())
-                labels.append(answers)
-    finally:
-        model.train(was_training)
-    scores, answers = torch.cat(logits), torch.cat(labels)
-    right = (scores.argmax(dim=-1) == answers).float().mean().item()
-    return Evaluation(F.cross_entropy(scores, answers).item(), right, scores, answers)
-
-
-@torch.no_grad()
-def _classes(model: nn.Module, data: Data) -> int:
-    """How many classes the model tells apart: the width of its logits."""
-    images, _ = data[torch.arange(1)]
-    was_training, device = model.training, next(model.parameters()).device
-    width = model.eval()(images.to(device)).shape[-1]
-    model.train(was_training)
-    return width
