@@ -306,9 +306,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "scale": "stage",
     },
     "cvt_small32": {
-        "dims": (48, 96, 120),
-        "depths": (1, 3, 1),
-        "heads": (2, 4, 5),
+        "dims": (48, 96, 144),
+        "depths": (1, 2, 1),
+        "heads": (1, 2, 3),
         "patch_sizes": (3, 3, 3),
         "strides": (2, 2, 2),
         "paddings": (1, 1, 1),
