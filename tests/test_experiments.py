@@ -2,6 +2,9 @@
 
 import json
 import logging
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -9,28 +12,30 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from course_utils import experiments
 from course_utils.experiments import (
     STUDIES,
     PositionModel,
-    TokenModel,
     course_ids,
     course_tokenizer,
     find_study,
-    learning_rate,
+    language,
     loss_by_position,
+    position_lengths,
     run_study,
     save_result,
-    token_batch,
     train_position_model,
 )
+from course_utils.experiments import study as study_module
+from course_utils.experiments.__main__ import main
+from course_utils.experiments.attention_cost import measure_attention
+from course_utils.experiments.encoder_parts import Part, TokenModel, learning_rate, token_batch
 from course_utils.lesson import recorded
 
 FAMILIES = ("none", "sinusoidal", "learned", "rotary", "alibi")
 SHAPE = {"vocab": 31, "dim": 24, "depth": 2, "heads": 3, "length": 11}
 # The study's own recipe, made tiny.
 TINY = {
-    **STUDIES["position_lengths"].recipe,
+    **find_study("position_lengths").recipe,
     "seeds": 2,
     "vocab": 300,
     "dim": 8,
@@ -160,7 +165,7 @@ def tiny_text(monkeypatch):
     """A short text instead of the course's, in float32."""
     torch.set_default_dtype(torch.float32)
     text = ["the cat sat on the mat. " * 20, "a dog ran to the cat and the mat. " * 10]
-    monkeypatch.setattr(experiments, "course_text", lambda split: text)
+    monkeypatch.setattr(language, "course_text", lambda split: text)
     course_ids.cache_clear()
     course_tokenizer.cache_clear()
     yield
@@ -224,7 +229,7 @@ def test_a_study_has_a_run_for_every_family_and_seed(tiny_text, tmp_path):
 
 def test_an_interrupted_study_goes_on_where_it_was(tiny_text, tmp_path, monkeypatch):
     done = []
-    real = experiments.train_position_model
+    real = position_lengths.train_position_model
 
     def dies_at_the_fourth(family, seed, recipe):
         if len(done) == 3:
@@ -232,11 +237,13 @@ def test_an_interrupted_study_goes_on_where_it_was(tiny_text, tmp_path, monkeypa
         done.append((family, seed))
         return real(family, seed, recipe)
 
-    monkeypatch.setattr(experiments, "train_position_model", dies_at_the_fourth)
+    monkeypatch.setattr(position_lengths, "train_position_model", dies_at_the_fourth)
     with pytest.raises(KeyboardInterrupt):
         run_study("position_lengths", TINY, tmp_path)
     monkeypatch.setattr(
-        experiments, "train_position_model", lambda f, s, r: done.append((f, s)) or real(f, s, r)
+        position_lengths,
+        "train_position_model",
+        lambda f, s, r: done.append((f, s)) or real(f, s, r),
     )
     resumed = run_study("position_lengths", TINY, tmp_path)
     assert len(done) == len(set(done)) == 10
@@ -265,17 +272,24 @@ def test_a_saved_result_says_where_it_comes_from(tmp_path):
 
 def test_the_command_records_only_the_full_study(tiny_text, tmp_path, monkeypatch, caplog):
     threads = torch.get_num_threads()
-    study = STUDIES["position_lengths"]
-    tiny = type(study)(study.question, TINY, {"seeds": 1}, study.jobs, study.run)
-    monkeypatch.setitem(STUDIES, "position_lengths", tiny)
+    kept = []
+    tiny = replace(
+        find_study("position_lengths"),
+        recipe=TINY,
+        trial={"seeds": 1},
+        keep=lambda result, cache: kept.append((len(result["runs"]), cache)),
+    )
+    monkeypatch.setattr(position_lengths, "STUDY", tiny)
     folders = ["--cache", str(tmp_path / "cache"), "--results", str(tmp_path)]
     with caplog.at_level(logging.INFO, logger="course_utils.experiments"):
-        experiments.main(["position_lengths", *folders])
+        main(["position_lengths", *folders])
         assert not (tmp_path / "position_lengths.json").exists()
         assert '"runs": [' in caplog.text
-        experiments.main(["position_lengths", "--full", *folders])
+        assert kept == []
+        main(["position_lengths", "--full", *folders])
     torch.set_num_threads(threads)
     assert len(json.loads((tmp_path / "position_lengths.json").read_bytes())["runs"]) == 10
+    assert kept == [(10, tmp_path / "cache")]
 
 
 # --- What is recorded ---
@@ -283,7 +297,7 @@ def test_the_command_records_only_the_full_study(tiny_text, tmp_path, monkeypatc
 
 def test_the_recorded_study_is_complete_and_of_the_recipe_in_the_code():
     study = recorded("position_lengths")
-    recipe = STUDIES["position_lengths"].recipe
+    recipe = find_study("position_lengths").recipe
     assert study["recipe"] == recipe
     assert recipe["seeds"] >= 3
     assert len(study["runs"]) == recipe["seeds"] * len(FAMILIES)
@@ -296,17 +310,17 @@ def test_the_recorded_study_is_complete_and_of_the_recipe_in_the_code():
 
 # --- What attention costs ---
 
-SMALL = {**STUDIES["attention_cost"].recipe, "calls": 1, "heads": 2, "head_dim": 8}
+SMALL = {**find_study("attention_cost").recipe, "calls": 1, "heads": 2, "head_dim": 8}
 
 
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="memory is measured on Linux only"
 )
-def test_attention_is_measured_in_a_process_of_its_own():
+def test_attention_is_measured_in_a_process_of_its_own(tmp_path):
     threads = torch.get_num_threads()
     job = {"round": 0, "tokens": 1024, "version": "explicit"}
-    explicit = STUDIES["attention_cost"].run(SMALL, job)
-    fused = STUDIES["attention_cost"].run(SMALL, {**job, "version": "fused"})
+    explicit = find_study("attention_cost").run(SMALL, job, tmp_path)
+    fused = find_study("attention_cost").run(SMALL, {**job, "version": "fused"}, tmp_path)
     scores = 2 * 1024**2 * 4 / 1e6
     assert 1.9 * scores < explicit["megabytes"] < 3 * scores  # the scores and the weights
     assert fused["megabytes"] < scores
@@ -316,12 +330,12 @@ def test_attention_is_measured_in_a_process_of_its_own():
 
 def test_an_unknown_version_of_attention_is_named_with_those_there_are():
     with pytest.raises(ValueError, match="explicit, fused; got 'flash'"):
-        experiments.attention_cost(SMALL, "flash", 16)
+        measure_attention(SMALL, "flash", 16)
 
 
 def test_the_recorded_costs_are_complete_and_say_what_lesson_3_says():
     study = recorded("attention_cost")
-    recipe = STUDIES["attention_cost"].recipe
+    recipe = find_study("attention_cost").recipe
     assert study["recipe"] == recipe
     cost = {(run["round"], run["tokens"], run["version"]): run for run in study["runs"]}
     assert len(cost) == recipe["rounds"] * len(recipe["tokens"]) * 2
@@ -342,7 +356,7 @@ def token_model(without="nothing"):
     return TokenModel(**TOKEN_SHAPE, without=without).eval()
 
 
-@pytest.mark.parametrize("without", get_args(experiments.Part))
+@pytest.mark.parametrize("without", get_args(Part))
 def test_only_attention_moves_something_between_tokens(without):
     text, asked = ids(2, 11), torch.zeros(2, 11, dtype=torch.bool)
     asked[:, 4] = True
@@ -402,3 +416,23 @@ def test_recorded_encoder_studies_are_whole(name):
     assert result["recipe"] == json.loads(json.dumps(dict(study.recipe)))
     jobs = study.jobs(study.recipe)
     assert [{key: run[key] for key in jobs[0]} for run in result["runs"]] == jobs
+
+
+def test_every_study_in_the_folder_is_listed_and_its_jobs_have_names_of_their_own(tmp_path):
+    folder = Path(study_module.__file__).parent
+    files = {path.stem for path in folder.glob("*.py") if "STUDY = " in path.read_text()}
+    assert files == set(STUDIES)
+    for name in STUDIES:
+        made = find_study(name)
+        assert set(made.trial) <= set(made.recipe)
+        jobs = made.jobs(made.recipe)
+        assert len(
+            {study_module.job_folder(name, made.recipe, job, tmp_path) for job in jobs}
+        ) == len(jobs)
+
+
+def test_the_studies_are_run_from_the_command_line():
+    command = [sys.executable, "-m", "course_utils.experiments", "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "--full" in said
+    assert ",".join(STUDIES) in said.replace("\n", "").replace(" ", "")

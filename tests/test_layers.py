@@ -187,9 +187,12 @@ ARROWS = {
     "progress": set(),
     "augmentation": set(),
     "evaluation": set(),
+    "measures": set(),
     "training": {"augmentation", "evaluation", "lesson", "progress"},
     "experiments": {
-        "tokenizers", "positions", "attention", "transformer", "data", "lesson", "progress",
+        "tokenizers", "positions", "attention", "transformer", "vit", "cnn", "cvt", "weights",
+        "measures", "augmentation", "evaluation", "training", "data", "lesson", "progress",
+        "experiments",
     },
     "checks": {
         "tokenizers", "positions", "attention", "transformer", "data", "lesson", "progress",

@@ -419,6 +419,28 @@ def test_fit_leaves_all_random_numbers_alone_and_does_not_depend_on_them():
     assert not torch.equal(other[0].weight, fitted[0]["0.weight"])
 
 
+class Draws(nn.Module):
+    """Notes a random number at each call in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.noted = []
+
+    def forward(self, x):
+        if self.training:
+            self.noted.append(torch.rand(()).item())
+        return x
+
+
+def test_every_step_of_every_seed_draws_numbers_of_its_own():
+    noted = []
+    for seed in (0, 1):
+        model = small_model().insert(0, Draws())
+        fit(model, labeled(), labeled(), config=TrainConfig(epochs=2, batch_size=6, seed=seed))
+        noted += model[0].noted
+    assert len(set(noted)) == len(noted) == 16
+
+
 def test_fit_is_quiet_when_it_is_asked_to_be(monkeypatch, capfd):
     config = TrainConfig(epochs=1, batch_size=6)
     fit(small_model(), labeled(), labeled(), config=config)  # COURSE_QUIET is set in all tests
