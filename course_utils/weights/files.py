@@ -73,7 +73,9 @@ def _download(name: str) -> Path:
         folder = Path(snapshot_download(name, allow_patterns=wanted, etag_timeout=5))
         if not any((folder / file).exists() for file in (SAFE, SHARDS)):
             folder = Path(snapshot_download(name, allow_patterns=[PICKLED], etag_timeout=5))
-    except Exception as error:  # no network, a blocked one, no such name: each has errors of its own
+    except (
+        Exception
+    ) as error:  # no network, a blocked one, no such name: each has errors of its own
         raise WeightsMissing(
             f"{name} is neither on this machine nor can it be downloaded "
             f"({type(error).__name__}): connect to the internet once, check the name on "
@@ -109,8 +111,9 @@ def _read_file(path: Path) -> dict[str, Tensor]:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged, or not a file of tensors: each library has its own errors
         raise ValueError(
-            f"{path} cannot be read as tensors only ({type(error).__name__}: {error}): files that "
-            "hold Python objects may run code and are refused; save a state_dict, best as safetensors"
+            f"{path} cannot be read as tensors only ({type(error).__name__}): it is damaged, then copy "
+            "it again; or it holds Python objects, which may run code and are refused: save a "
+            "state_dict, best as safetensors"
         ) from error
     return _only_tensors(weights, str(path))
 

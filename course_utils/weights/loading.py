@@ -78,7 +78,7 @@ def _grid_of(source: Any) -> tuple[int, int] | None:
     embedding = getattr(source, "patch_embed", None)  # timm
     if embedding is not None and getattr(embedding, "grid_size", None):
         return tuple(embedding.grid_size)
-    config = getattr(source, "config", None)  # Hugging Face
+    config: Any = getattr(source, "config", None)  # Hugging Face
     if getattr(config, "image_size", None) and getattr(config, "patch_size", None):
         sides, patches = _pair(config.image_size), _pair(config.patch_size)
         return sides[0] // patches[0], sides[1] // patches[1]
@@ -89,9 +89,7 @@ def _pair(size: int | list[int] | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def _check_fit(
-    model: str, own: dict[str, Tensor], weights: dict[str, Tensor], head: str
-) -> None:
+def _check_fit(model: str, own: dict[str, Tensor], weights: dict[str, Tensor], head: str) -> None:
     """Raise `ValueError` with everything that does not fit, unless names and shapes agree."""
     lines = []
     for name in [*own, *(name for name in weights if name not in own)]:
