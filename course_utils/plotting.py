@@ -38,12 +38,13 @@ def use_course_style() -> None:
     )
 
 
-def show(fig: Figure, *, alt: str) -> None:
+def show(fig: Figure, *, alt: str, dither: bool = False) -> None:
     """Display `fig` as a picture, with the same finding in words under a fold, and close it.
 
     `alt` goes to the picture's metadata, where web pages take it from, and under the fold, because
-    JupyterLab and GitHub pass no alt text on. Raises `ValueError` for an alt text under 40
-    characters: too short to carry what the figure shows.
+    JupyterLab and GitHub pass no alt text on. `dither` stores photographs with 256 mixed colors, about
+    a third of the size: for figures of which no color is to be read off. Raises `ValueError` for an
+    alt text under 40 characters: too short to carry what the figure shows.
     """
     from io import BytesIO
 
@@ -58,7 +59,8 @@ def show(fig: Figure, *, alt: str) -> None:
     buffer = BytesIO()
     fig.savefig(buffer, format="png", metadata={"Software": None})
     plt.close(fig)
-    picture = Image(data=smaller_png(buffer.getvalue()), format="png", alt=alt)
+    png = smaller_png(buffer.getvalue(), dither=dither)
+    picture = Image(data=png, format="png", alt=alt)
     display(
         {"image/png": picture.data, "text/plain": alt},
         raw=True,
@@ -67,20 +69,23 @@ def show(fig: Figure, *, alt: str) -> None:
     display(HTML(f"<details><summary>This figure in words</summary><p>{escape(alt)}</p></details>"))
 
 
-def smaller_png(png: bytes) -> bytes:
+def smaller_png(png: bytes, *, dither: bool = False) -> bytes:
     """A drawn figure with 256 colors, about a third of the size; a figure with photographs as it was.
 
-    Lines and letters have few colors and their blends; more than 4,096 mean a photograph.
+    Lines and letters have few colors and their blends; more than 4,096 mean a photograph. With
+    `dither` that too gets 256 colors, mixed from pixel to pixel.
     """
     from io import BytesIO
 
     from PIL import Image
 
     picture = Image.open(BytesIO(png)).convert("RGB")
-    if picture.getcolors(4096) is None:
+    photograph = picture.getcolors(4096) is None
+    if photograph and not dither:
         return png
     buffer = BytesIO()
-    few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    mixing = Image.Dither.FLOYDSTEINBERG if photograph else Image.Dither.NONE
+    few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=mixing)
     few.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 

@@ -179,6 +179,22 @@ def test_a_figure_with_a_photograph_keeps_its_colors():
     assert plotting.smaller_png(png) is png
 
 
+def test_a_photograph_may_be_stored_with_mixed_colors():
+    from PIL import Image
+
+    from course_utils.data import photo
+
+    fig, ax = plt.subplots()
+    ax.imshow(photo("cat").permute(1, 2, 0).numpy())
+    png = saved(fig)
+    small = plotting.smaller_png(png, dither=True)
+    assert len(small) < 0.5 * len(png)
+    before, after = (
+        np.asarray(Image.open(io.BytesIO(p)).convert("RGB"), float) for p in (png, small)
+    )
+    assert np.abs(before - after).mean() < 5  # of 255 shades
+
+
 def test_where_no_widget_runs_a_sentence_stands_in_its_place(displayed):
     from ipywidgets import IntSlider
 
