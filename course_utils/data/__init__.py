@@ -1,11 +1,13 @@
 """Data: text, digits, photographs and labeled images. Three splits everywhere.
 
 `texts`, `digits` and `photos` need no network; `hub` has CIFAR-10 and Fashion-MNIST,
-`shapes` draws pictures whose every property can be controlled.
+`shapes` draws pictures whose every property can be controlled,
+`folder` takes your own images.
 """
 
 from course_utils.data.controls import COLORS, Between, Each, ShapeStyle
 from course_utils.data.digits import Digits, digits
+from course_utils.data.folder import image_folder
 from course_utils.data.hub import DataMissing, available, cifar10, fashion_mnist
 from course_utils.data.photos import PHOTOS, photo, photos
 from course_utils.data.shapes import SHAPES, Shapes, shapes
@@ -33,6 +35,7 @@ __all__ = [
     "course_text",
     "digits",
     "fashion_mnist",
+    "image_folder",
     "languages",
     "parallel_sentences",
     "photo",

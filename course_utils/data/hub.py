@@ -192,7 +192,7 @@ def _decoded(pictures: list[bytes], source: _Source, origin: str) -> torch.Tenso
         try:
             with Image.open(io.BytesIO(picture)) as image:
                 pixels[row] = np.asarray(image.convert(source.mode)).reshape(pixels.shape[1:])
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:
             raise ValueError(
                 f"an image of {origin} is damaged or not {source.side} x {source.side} ({error}): "
                 f"copy the file again from {source.repository}"

@@ -130,7 +130,7 @@ def _boxes(masks: np.ndarray) -> np.ndarray:
         size - np.flip(columns, -1).argmax(-1),
         size - np.flip(rows, -1).argmax(-1),
     ]
-    return np.stack(ends, axis=-1) * columns.any(-1)[..., None]
+    return np.stack(ends, axis=-1) * columns.any(-1, keepdims=True)
 
 
 def _paint(scenes: Scenes, classes: tuple[str, ...], size: int) -> tuple[np.ndarray, np.ndarray]:
