@@ -45,7 +45,13 @@ def cvt_names(key: str) -> str:
 
 # Narrow, and no size a multiple of another stage's. Hugging Face's needs a depth of at least 3 in
 # the third stage: it looks up its drop path rates by the number of the stage.
-NARROW = {"dims": (11, 26, 51), "depths": (1, 2, 3), "heads": (1, 2, 3), "num_classes": 7}
+NARROW = {
+    "dims": (11, 26, 51),
+    "depths": (1, 2, 3),
+    "heads": (1, 2, 3),
+    "scale": "stage",
+    "num_classes": 7,
+}
 ODD = {
     "patch_sizes": (5, 3, 4),
     "strides": (3, 2, 1),
@@ -99,7 +105,7 @@ def both(options: dict, seed: int = 0) -> tuple[ConvolutionalVisionTransformer, 
             tensor.uniform_(0.5, 2.0)
         elif tensor.is_floating_point():
             tensor.normal_(std=0.3)
-    ours = ConvolutionalVisionTransformer(**{"scale": "stage", **options}).double()
+    ours = ConvolutionalVisionTransformer(**options).double()
     ours.load_state_dict({cvt_names(k): v for k, v in theirs.state_dict().items()}, strict=True)
     return ours, theirs
 
@@ -295,6 +301,6 @@ def test_options_that_do_not_fit_are_refused(without_shape_types):
     with pytest.raises(ValueError, match=r"dim=26, heads=3: .*\[1, 2, 13, 26\]"):
         make(**{**NARROW, "heads": (1, 3, 3)})
     with pytest.raises(ValueError, match=r"\"head\".*\"stage\".*got 'width'"):
-        make(**NARROW, scale="width")
+        make(**{**NARROW, "scale": "width"})
     with pytest.raises(ValueError, match=r"cls, mean; got 'max'"):
         make(**NARROW, pool="max")
