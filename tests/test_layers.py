@@ -26,6 +26,7 @@ TAUGHT = {
     "transformer.FeedForward": "04",
     "transformer.EncoderBlock": "04",
     "transformer.Encoder": "04",
+    "vit.PatchEmbedding": "05",
 }
 
 
@@ -107,6 +108,10 @@ MODULES = {
     "transformer.Encoder": [
         ({"dim": 21, "depth": 3, "heads": 3, "norm": "pre"}, [(normal(2, 5, 21),)]),
         ({"dim": 21, "depth": 2, "heads": 3, "norm": "post"}, [(normal(2, 5, 21),)]),
+    ],
+    "vit.PatchEmbedding": [
+        ({"patch_size": 5, "channels": 3, "dim": 7}, [(normal(2, 3, 10, 15),)]),
+        ({"patch_size": 2, "channels": 1, "dim": 11}, [(normal(3, 1, 6, 2),)]),
     ],
 }
 
