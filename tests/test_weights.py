@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -671,11 +672,13 @@ def photograph(height: int, width: int):
 
 @pytest.mark.parametrize("sides", [(60, 90), (91, 53), (300, 300)])
 def test_a_transform_equals_timm_s(sides, tmp_path):
-    from timm.data import create_transform, resolve_model_data_config
+    from timm.data import create_transform, resolve_data_config
 
     theirs = timm_vit(img_size=SIDE)
     save_for_hub(theirs, tmp_path, True, img_size=SIDE)
-    expected = create_transform(**resolve_model_data_config(theirs), is_training=False)
+    config = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
+    assert config["input_size"] == [3, SIDE, SIDE]
+    expected = create_transform(**resolve_data_config(pretrained_cfg=config), is_training=False)
     image = photograph(*sides)
     torch.testing.assert_close(describe(tmp_path).transform(image), expected(image))
 
@@ -718,8 +721,7 @@ def test_a_transform_takes_bytes_floats_batches_and_pil_images_alike():
 
 def test_a_transform_resizes_tensors_nearly_as_pil_does():
     image = photograph(60, 90)
-    pixels = torch.tensor(list(image.getdata()), dtype=torch.uint8).reshape(60, 90, 3)
-    pixels = pixels.permute(2, 0, 1)
+    pixels = torch.tensor(np.array(image)).permute(2, 0, 1)
     for transform in (PLAIN, dataclasses.replace(PLAIN, shorter_side=12)):
         scaled = (transform(image) - transform(pixels)) * torch.tensor(PLAIN.std)[:, None, None]
         assert scaled.abs().max() < 2 / 255

@@ -239,10 +239,11 @@ def _timm_labels(config: Config, classes: int) -> tuple[str, ...]:
 def _timm_transform(config: Config) -> Transform:
     about = config.get("pretrained_cfg") or {}
     _, height, width = about.get("input_size") or (3, 224, 224)
+    shorter = math.floor(min(height, width) / (about.get("crop_pct") or 0.875))
     return Transform(
         size=(height, width),
         mean=tuple(about.get("mean") or IMAGENET_MEAN),
         std=tuple(about.get("std") or IMAGENET_STD),
-        shorter_side=math.floor(min(height, width) / (about.get("crop_pct") or 0.875)),
+        shorter_side=None if about.get("crop_mode") == "squash" else shorter,
         interpolation=about.get("interpolation", "bicubic"),
     )
