@@ -69,7 +69,7 @@ class ShapeStyle:
     scale: Any = None
     rotation: Any = Between(-20, 20)
     objects: Any = 1
-    overlap: float = 0.0
+    overlap: float | int = 0
     background: Any = None
     background_color: Any = None
     clutter: Any = 0
@@ -129,8 +129,10 @@ def color_of(name: str, value: Any) -> np.ndarray:
     return color
 
 
-def number_of(name: str, value: Any, low: float, high: float, whole: bool = False) -> float:
-    """A number within low ... high (None: no bound was given); raise `ValueError` if it is not."""
+def number_of(
+    name: str, value: Any, low: float | int, high: float | int, whole: bool = False
+) -> float:
+    """A number within low ... high; raise `ValueError` if it is not."""
     number = float(value)
     if not low <= number <= high or (whole and number != int(number)):
         kind = "a whole number" if whole else "a number"

@@ -129,7 +129,7 @@ def _ground(style: ShapeStyle, chance: np.ndarray, image: int) -> dict[str, np.n
         dark = chance[2] < 0.5
         value = 0.06 + 0.14 * chance[3] if dark else 0.78 + 0.2 * chance[3]
         saturation = 0.5 if dark else 0.15
-        color = rgb(chance[4], np.asarray(saturation), np.asarray(value))
+        color = rgb(chance[4], saturation, value)
     else:
         color = color_of("background_color", given)
     step = 0.13 if color.mean() < 0.5 else -0.13
@@ -168,7 +168,7 @@ def _object(
         dark = ground["background_color"].mean() < 0.5
         value = 0.8 + 0.2 * chance[5] if dark else 0.5 + 0.35 * chance[5]
         saturation = 0.4 + 0.4 * chance[4] if dark else 0.7 + 0.3 * chance[4]
-        color = rgb(chance[3], np.asarray(saturation), np.asarray(value))
+        color = rgb(chance[3], saturation, value)
     else:
         color = color_of("color", color)
     texture = resolve("texture", style.texture, chance[6:7], *at)

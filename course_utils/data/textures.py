@@ -93,11 +93,10 @@ def smooth_noise(values: np.ndarray, size: int) -> np.ndarray:
     return weights @ values.astype(np.float32) @ weights.T
 
 
-def rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Hue, saturation and value, each 0 ... 1, as red, green and blue (..., 3)."""
-    phase = np.mod(np.array([5, 3, 1]) + 6 * hue[..., None], 6)
-    share = np.clip(np.minimum(phase, 4 - phase), 0, 1)
-    return value[..., None] * (1 - saturation[..., None] * share)
+def rgb(hue: float, saturation: float, value: float) -> np.ndarray:
+    """Hue, saturation and value, each 0 ... 1, as red, green and blue."""
+    phase = np.mod(np.array([5, 3, 1]) + 6 * hue, 6)
+    return value * (1 - saturation * np.clip(np.minimum(phase, 4 - phase), 0, 1))
 
 
 def second_tone(color: np.ndarray, dark: np.ndarray) -> np.ndarray:
