@@ -69,7 +69,8 @@ def arrow(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     slope = np.hypot(0.88, 0.8)
     slanted = (0.88 * abs(x) + 0.8 * (y - 0.98)) / slope
     head = np.maximum(slanted, 0.1 - y)
-    shaft = np.maximum(abs(x) - 0.24, abs(y + 0.395) - 0.545)
+    # The shaft goes on within the head: where it ended, both distances were 0 and a seam showed.
+    shaft = np.maximum(abs(x) - 0.24, abs(y + 0.17) - 0.77)
     return np.minimum(head, shaft)
 
 
