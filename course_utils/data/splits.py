@@ -27,6 +27,7 @@ class LabeledImages:
 
 
 def check_split(split: str) -> None:
+    """Raise `ValueError` unless `split` is one of the three."""
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
 
