@@ -10,11 +10,12 @@ import platform
 from importlib.metadata import version
 
 import bench_attention
+import bench_models
 import bench_tokenizers
 from nbtools import ROOT
 
 RESULT = ROOT / "course_utils/results/benchmarks.json"
-LIBRARIES = ("torch", "timm", "tokenizers")
+LIBRARIES = ("torch", "torchvision", "timm", "transformers", "tokenizers")
 
 
 def table(rows: list[dict]) -> str:
@@ -30,7 +31,7 @@ def table(rows: list[dict]) -> str:
 
 
 def main() -> None:
-    rows = [*bench_attention.measure(), *bench_tokenizers.measure()]
+    rows = [*bench_attention.measure(), *bench_models.measure(), *bench_tokenizers.measure()]
     result = {
         "recipe": "make bench: ours and theirs in turn in one run; ratio = median over the turns of "
         "ours / theirs, target = the most it may be",
