@@ -34,7 +34,7 @@ LESSONS = (
     Lesson("04", "transformer_encoder", "The transformer encoder", FOUNDATIONS, 110),
     Lesson("05", "images_as_tokens", "Images as tokens", MODELS, 90),
     Lesson("06", "vision_transformer", "The Vision Transformer", MODELS, 120, ready=False),
-    Lesson("07", "convolutional_networks", "Convolutional networks", MODELS, 120, ready=False),
+    Lesson("07", "convolutional_networks", "Convolutional networks", MODELS, 120),
     Lesson(
         "08",
         "convolutional_vision_transformer",

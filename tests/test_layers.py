@@ -27,6 +27,10 @@ TAUGHT = {
     "transformer.EncoderBlock": "04",
     "transformer.Encoder": "04",
     "vit.PatchEmbedding": "05",
+    "cnn.conv2d_loop": "07",
+    "cnn.conv2d_unfold": "07",
+    "cnn.ResidualBlock": "07",
+    "cnn.ResNet": "07",
 }
 
 
@@ -96,6 +100,14 @@ FUNCTIONS = {
     ],
     "attention.causal_mask": [(5,), (1,)],
     "attention.padding_mask": [(torch.tensor([3, 7, 0]), 7)],
+    "cnn.conv2d_loop": [
+        (normal(3, 11, 7), normal(5, 3, 3, 2)),
+        (normal(2, 7, 11), normal(3, 2, 5, 3), 2, 3),
+    ],
+    "cnn.conv2d_unfold": [
+        (normal(2, 3, 11, 7), normal(5, 3, 3, 2)),
+        (normal(3, 2, 7, 11), normal(3, 2, 5, 3), 2, 3),
+    ],
 }
 MODULES = {
     "positions.LearnedPositions": [({"length": 7, "dim": 5}, [(normal(2, 3, 5),)])],
@@ -112,6 +124,20 @@ MODULES = {
     "vit.PatchEmbedding": [
         ({"patch_size": 5, "channels": 3, "dim": 7}, [(normal(2, 3, 10, 15),)]),
         ({"patch_size": 2, "channels": 1, "dim": 11}, [(normal(3, 1, 6, 2),)]),
+    ],
+    "cnn.ResidualBlock": [
+        ({"in_channels": 5, "out_channels": 5}, [(normal(2, 5, 7, 11),)]),
+        ({"in_channels": 3, "out_channels": 5, "stride": 2}, [(normal(2, 3, 7, 11),)]),
+    ],
+    "cnn.ResNet": [
+        (
+            {"depths": (1, 2, 1), "widths": (3, 5, 7), "stem": "small", "num_classes": 11},
+            [(normal(3, 3, 13, 17),)],
+        ),
+        (
+            {"depths": (2, 1), "widths": (5, 7), "channels": 2, "num_classes": 0},
+            [(normal(3, 2, 37, 41),)],
+        ),
     ],
 }
 
@@ -201,7 +227,7 @@ ARROWS = {
     },
     "checks": {
         "tokenizers", "positions", "attention", "transformer", "data", "lesson", "progress",
-        "checks",
+        "checks", "cnn",
     },
 }  # fmt: skip
 
