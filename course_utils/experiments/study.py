@@ -50,6 +50,11 @@ STUDIES = (
     "attention_cost",
     "encoder_parts",
     "norm_order",
+    "cifar10_models",
+    "vit_ablations",
+    "training_set_size",
+    "model_claims",
+    "texture_or_shape",
 )
 
 
