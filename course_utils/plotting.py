@@ -84,8 +84,11 @@ def smaller_png(png: bytes, *, dither: bool = False) -> bytes:
     if photograph and not dither:
         return png
     buffer = BytesIO()
-    mixing = Image.Dither.FLOYDSTEINBERG if photograph else Image.Dither.NONE
-    few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=mixing)
+    if photograph:
+        palette = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=5)
+        few = picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+    else:
+        few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     few.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 

@@ -192,7 +192,9 @@ def test_a_photograph_may_be_stored_with_mixed_colors():
     before, after = (
         np.asarray(Image.open(io.BytesIO(p)).convert("RGB"), float) for p in (png, small)
     )
-    assert np.abs(before - after).mean() < 5  # of 255 shades
+    assert np.abs(before - after).mean() < 3  # of 255 shades
+    green = before[..., 1] > before[..., 0] + 8  # the cat's eyes: a small, rare color
+    assert np.abs(before - after)[green].mean() < 6
 
 
 def test_where_no_widget_runs_a_sentence_stands_in_its_place(displayed):
