@@ -6,6 +6,10 @@ tokenizers    characters, words, byte-level BPE: text into integers        lesso
 positions     sinusoidal, learned, rotary, ALiBi, two-dimensional          lesson 2
 attention     scaled dot products, masks, many heads                       lesson 3
 transformer   feed-forward, encoder block, encoder                         lesson 4
+vit           patches, the Vision Transformer, presets                     lessons 5, 6
+cnn           convolution by hand, residual networks, presets              lesson 7
+cvt           the Convolutional vision Transformer, presets                lesson 8
+weights       published checkpoints and the course's own into these models
 data          text, digits and photographs that need no network
 plotting      figures from plain arrays, each with its description in words
 lesson        what a notebook needs around the teaching

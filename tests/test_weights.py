@@ -287,7 +287,7 @@ def test_a_damaged_file_and_a_wrapped_state_dict_say_what_to_do(tmp_path):
         load_weights(vit(), {"model": vit().state_dict(), "epoch": 3})
 
 
-def test_missing_weights_say_how_to_get_them(tmp_path):
+def test_missing_weights_say_how_to_get_them(hub_cache, tmp_path):
     with pytest.raises(WeightsMissing, match=r"connect to the internet once.*the path of a folder"):
         load_weights(vit(), "google/vit-base-patch16-224")
     with pytest.raises(WeightsMissing, match=r"there is no file or folder resnet18: .*owner/name"):
@@ -671,16 +671,20 @@ def photograph(height: int, width: int):
 
 
 @pytest.mark.parametrize("sides", [(60, 90), (91, 53), (300, 300)])
-def test_a_transform_equals_timm_s(sides, tmp_path):
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_a_transform_equals_timm_s(interpolation, sides, tmp_path):
     from timm.data import create_transform, resolve_data_config
 
-    theirs = timm_vit(img_size=SIDE)
-    save_for_hub(theirs, tmp_path, True, img_size=SIDE)
-    config = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
-    assert config["input_size"] == [3, SIDE, SIDE]
-    expected = create_transform(**resolve_data_config(pretrained_cfg=config), is_training=False)
-    image = photograph(*sides)
-    torch.testing.assert_close(describe(tmp_path).transform(image), expected(image))
+    about = {"input_size": [3, SIDE, SIDE], "crop_pct": 0.9, "mean": [0.3, 0.4, 0.5]}
+    about |= {"std": [0.2, 0.1, 0.3], "interpolation": interpolation}
+    arguments = {"img_size": SIDE, "patch_size": PATCH}
+    for architecture in ("vit_tiny_patch16_224", "resnet18"):
+        config = {"architecture": architecture, "pretrained_cfg": about, "num_classes": 3}
+        config["model_args"] = arguments if "vit" in architecture else {}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        expected = create_transform(**resolve_data_config(pretrained_cfg=about), is_training=False)
+        image = photograph(*sides)
+        torch.testing.assert_close(describe(tmp_path).transform(image), expected(image))
 
 
 @pytest.mark.parametrize("sides", [(60, 90), (91, 53), (40, 40)])

@@ -57,7 +57,7 @@ def describe_folder(folder: Path, name: str) -> Checkpoint:
     if "architecture" in config:
         family, arguments = _timm_arguments(config, name)
         labels = _timm_labels(config, arguments["num_classes"])
-        return _checkpoint(name, family, arguments, labels, _timm_transform(config))
+        return _checkpoint(name, family, arguments, labels, _timm_transform(config, arguments))
     raise ValueError(
         f"a published model says in config.json what it is: model_type vit, resnet or cvt (Hugging "
         f"Face) or an architecture (timm); {name} has model_type={kind!r}: load another, or make a "
@@ -236,9 +236,11 @@ def _timm_labels(config: Config, classes: int) -> tuple[str, ...]:
     return ()
 
 
-def _timm_transform(config: Config) -> Transform:
+def _timm_transform(config: Config, arguments: Config) -> Transform:
+    """A ViT takes images of the size it was made for; a ResNet those it was trained on."""
     about = config.get("pretrained_cfg") or {}
-    _, height, width = about.get("input_size") or (3, 224, 224)
+    size = arguments.get("image_size") or tuple((about.get("input_size") or (3, 224, 224))[1:])
+    height, width = (size, size) if isinstance(size, int) else size
     shorter = math.floor(min(height, width) / (about.get("crop_pct") or 0.875))
     return Transform(
         size=(height, width),
