@@ -10,6 +10,8 @@ import torch
 from nbtools import NOTEBOOKS, ROOT, code_cells, read, tags
 from torch import nn
 
+from course_utils.cvt import ConvEmbedding
+
 # What the lessons of Part I teach by typing it in full.
 TAUGHT = {
     "tokenizers.CharTokenizer": "01",
@@ -27,10 +29,22 @@ TAUGHT = {
     "transformer.EncoderBlock": "04",
     "transformer.Encoder": "04",
     "vit.PatchEmbedding": "05",
+    "vit.VisionTransformer": "06",
     "cnn.conv2d_loop": "07",
     "cnn.conv2d_unfold": "07",
     "cnn.ResidualBlock": "07",
     "cnn.ResNet": "07",
+}
+
+TAUGHT |= {
+    "cvt.to_tokens": "08",
+    "cvt.to_maps": "08",
+    "cvt.ConvEmbedding": "08",
+    "cvt.ConvProjection": "08",
+    "cvt.ConvAttention": "08",
+    "cvt.ConvBlock": "08",
+    "cvt.ConvStage": "08",
+    "cvt.ConvolutionalVisionTransformer": "08",
 }
 
 
@@ -109,6 +123,7 @@ FUNCTIONS = {
         (normal(3, 2, 7, 11), normal(3, 2, 5, 3), 2, 3),
     ],
 }
+VIT = {"dim": 21, "heads": 3, "num_classes": 11}
 MODULES = {
     "positions.LearnedPositions": [({"length": 7, "dim": 5}, [(normal(2, 3, 5),)])],
     "attention.MultiHeadAttention": [({"dim": 21, "heads": 3}, [(normal(2, 5, 21),)])],
@@ -124,6 +139,16 @@ MODULES = {
     "vit.PatchEmbedding": [
         ({"patch_size": 5, "channels": 3, "dim": 7}, [(normal(2, 3, 10, 15),)]),
         ({"patch_size": 2, "channels": 1, "dim": 11}, [(normal(3, 1, 6, 2),)]),
+    ],
+    "vit.VisionTransformer": [
+        (
+            {**VIT, "image_size": 15, "patch_size": 5, "channels": 3, "depth": 2, "mlp_ratio": 2.0},
+            [(normal(2, 3, 15, 15),), (normal(3, 3, 10, 25),)],
+        ),
+        (
+            {**VIT, "image_size": 6, "patch_size": 2, "channels": 1, "depth": 1, "pool": "mean"},
+            [(normal(5, 1, 6, 6),), (normal(2, 1, 4, 10),)],
+        ),
     ],
     "cnn.ResidualBlock": [
         ({"in_channels": 5, "out_channels": 5}, [(normal(2, 5, 7, 11),)]),
@@ -141,6 +166,39 @@ MODULES = {
     ],
 }
 
+FUNCTIONS |= {
+    "cvt.to_tokens": [(normal(2, 5, 3, 7),)],
+    "cvt.to_maps": [(normal(2, 21, 5), (3, 7))],
+}
+CVT_EMBEDDING = {"channels": 3, "dim": 10, "patch_size": 5, "stride": 3, "padding": 1}
+MODULES |= {
+    "cvt.ConvEmbedding": [(CVT_EMBEDDING, [(normal(2, 3, 13, 11),)])],
+    "cvt.ConvProjection": [
+        ({"dim": 5}, [(normal(2, 5, 3, 7), normal(2, 1, 5))]),
+        ({"dim": 5, "stride": 2}, [(normal(2, 5, 3, 7), normal(2, 2, 5))]),
+    ],
+    "cvt.ConvAttention": [
+        ({"dim": 10, "heads": 2}, [(normal(2, 22, 10), (3, 7)), (normal(2, 21, 10), (3, 7))]),
+        ({"dim": 10, "heads": 5, "kv_stride": 1, "scale": "stage"}, [(normal(2, 15, 10), (5, 3))]),
+    ],
+    "cvt.ConvBlock": [({"dim": 10, "heads": 2, "mlp_ratio": 3.0}, [(normal(2, 22, 10), (3, 7))])],
+    "cvt.ConvStage": [
+        (
+            {"embed": ConvEmbedding(**CVT_EMBEDDING), "dim": 10, "depth": 2, "heads": 2}
+            | {"class_token": class_token},
+            [(normal(2, 3, 13, 11),)],
+        )
+        for class_token in (True, False)
+    ],
+    "cvt.ConvolutionalVisionTransformer": [
+        (
+            {"dims": (5, 7, 10), "depths": (1, 1, 2), "heads": (1, 1, 2), "num_classes": 3}
+            | {"scale": "stage"},
+            [(normal(2, 3, 31, 37),)],
+        )
+    ],
+}
+
 
 def result_and_gradients(function, arguments):
     """Outputs, and gradients at every floating-point input, in float64."""
@@ -150,6 +208,7 @@ def result_and_gradients(function, arguments):
     ]
     outputs = function(*inputs)
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    outputs = tuple(out for out in outputs if torch.is_tensor(out))
     if any(out.requires_grad for out in outputs):
         sum(out.pow(2).sum() for out in outputs).backward()
     gradients = [a.grad for a in inputs if torch.is_tensor(a) and a.requires_grad]
