@@ -11,6 +11,10 @@ cnn           convolution by hand, residual networks, presets              lesso
 cvt           the Convolutional vision Transformer, presets                lesson 8
 weights       published checkpoints and the course's own into these models
 data          text, digits and photographs that need no network
+augmentation  crop, flip, erase, mixup, cutmix: on whole batches
+evaluation    loss, accuracy and all logits of a model; bfloat16
+training      fit: the loop, its schedule, runs that go on where they were
+measures      calibration, similarity of layers, moved and shuffled images   lesson 9
 plotting      figures from plain arrays, each with its description in words
 lesson        what a notebook needs around the teaching
 progress      which exercises were passed, kept in the learner's own folder

@@ -353,8 +353,8 @@ def test_similarities_are_cka_of_every_pair():
 CUES = {
     **find_study("texture_or_shape").recipe,
     "models": models(PAIR[:1]),
-    "items": 60,
-    "test_items": 30,
+    "items": 24,
+    "test_items": 12,
     "seeds": 1,
     "training": {**TRAINING, "epochs": 2},
 }
@@ -382,15 +382,12 @@ def test_in_training_texture_and_shape_are_one_or_unrelated():
 
 def test_answers_by_shape_and_by_texture_are_counted(tmp_path, monkeypatch):
     real = texture_or_shape.evaluate
+    torn = texture_or_shape.draw(CUES, "test", 12, "conflict", 0)
+    cues = {"shape": torn.labels, "texture": texture_or_shape.texture_labels(CUES, torn)}
 
     def answers_by(cue):
-        def evaluated(model, data):
-            result = real(model, data)
-            torn = texture_or_shape.draw(CUES, "test", 30, "conflict", 0)
-            cues = {"shape": torn.labels, "texture": texture_or_shape.texture_labels(CUES, torn)}
-            return replace(result, logits=F.one_hot(cues[cue], 6).float())
-
-        return evaluated
+        logits = F.one_hot(cues[cue], 6).float()
+        return lambda model, data: replace(real(model, data), logits=logits)
 
     for cue, other in (("shape", "texture"), ("texture", "shape")):
         monkeypatch.setattr(texture_or_shape, "evaluate", answers_by(cue))

@@ -230,6 +230,11 @@ STUDY = Study(
     trial={
         "training": {**training_set_size.STUDY.recipe, **training_set_size.STUDY.trial},
         "items": 100,
+        "shifts": [0, 4],
+        "patches": [4],
+        "sides": [24],
+        "noise": [0.1],
+        "blur": [1.0],
         "similarity_items": 100,
     },
     jobs=_jobs,
