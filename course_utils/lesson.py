@@ -41,7 +41,6 @@ LESSONS = (
         "The Convolutional vision Transformer",
         MODELS,
         120,
-        ready=False,
     ),
     Lesson("09", "cnn_vs_vit", "CNN, ViT and CvT: one fair comparison", MODELS, 90, ready=False),
     Lesson("10", "feature_vectors", "Feature vectors and image search", USES, 90, ready=False),
