@@ -33,7 +33,7 @@ LESSONS = (
     Lesson("03", "attention", "Attention", FOUNDATIONS, 110),
     Lesson("04", "transformer_encoder", "The transformer encoder", FOUNDATIONS, 110),
     Lesson("05", "images_as_tokens", "Images as tokens", MODELS, 90),
-    Lesson("06", "vision_transformer", "The Vision Transformer", MODELS, 120, ready=False),
+    Lesson("06", "vision_transformer", "The Vision Transformer", MODELS, 120),
     Lesson("07", "convolutional_networks", "Convolutional networks", MODELS, 120),
     Lesson(
         "08",
