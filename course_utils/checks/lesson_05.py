@@ -1,4 +1,4 @@
-"""Lesson 5: patches back to a picture, counting, kernels in another order, the token of a pixel."""
+"""Lesson 5: patches to a picture, counting, kernels in another order, a pixel's token, a crop."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,7 @@ from einops import rearrange
 from torch import Tensor
 
 from course_utils.checks.engine import exercise, expect_close, expect_equal, refuse
+from course_utils.positions import resize_positions
 
 Function = Callable[..., Any]
 
@@ -92,7 +93,12 @@ def counting(answer: Function) -> None:
                 "Three integers are expected, as a tuple: (patches, numbers in one patch, parameters). "
                 f"Got {got!r}"
             )
-        _expect_counts(tuple(got), *sizes)
+        _expect_counts(tuple(_number(value) for value in got), *sizes)
+
+
+def _number(value: Any) -> Any:
+    """A tensor or array of one number as that number; anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
 def _expect_counts(
@@ -136,6 +142,10 @@ def _expect_counts(
             f"{channels} numbers, one for each channel" + where: side * side,
             "One side of the patch is missing: a patch has lines and columns" + where: side
             * channels,
+            "You counted three channels for every picture. A gray one has one channel: take `channels`"
+            + where: side * side * 3,
+            "The channels were added. Each pixel has a number for each channel: multiply"
+            + where: side * side + channels,
             "This is how many numbers the whole picture has. One patch is asked for" + where: height
             * width
             * channels,
@@ -227,7 +237,7 @@ def pixel_to_token(answer: Function) -> None:
     def number(y: int, x: int, width: int, side: int, prefix: int) -> int:
         return prefix + (y // side) * (width // side) + x // side
 
-    for y, x, width, side, prefix in ((9, 22, 32, 4, 1), (5, 9, 12, 4, 1), (70, 3, 224, 16, 1)):
+    for y, x, width, side, prefix in ((11, 22, 32, 4, 1), (5, 9, 12, 4, 1), (70, 3, 224, 16, 1)):
         columns, row, column = width // side, y // side, x // side
         good = number(y, x, width, side, prefix)
         where = f" (for y {y}, x {x}, width {width}, patches of {side}, {prefix} token in front)"
@@ -241,6 +251,11 @@ def pixel_to_token(answer: Function) -> None:
             + where: prefix + row * width + column,
             "A row of the grid holds width // patch_size patches, not one for each pixel; and the class "
             "token is missing" + where: row * width + column,
+            "x is still in pixels: find the column of the patch too" + where: prefix
+            + row * columns
+            + x,
+            "`round` sends the second half of a patch to the next one. All pixels of one patch have the "
+            "same token: use `//`" + where: prefix + round(y / side) * columns + round(x / side),
             "These are pixels: first find the row and the column of the *patch*" + where: prefix
             + y * width
             + x,
@@ -257,9 +272,12 @@ def pixel_to_token(answer: Function) -> None:
             "This is the place within the patch. Asked for is which patch: use `//`, not `%`"
             + where: prefix + (y % side) * columns + x % side,
         }
-        got = answer(y, x, width, side)
-        if torch.is_tensor(got) and got.numel() == 1:
-            got = got.item()
+        got = _number(answer(y, x, width, side))
+        if isinstance(got, tuple | list):
+            refuse(
+                f"One number is asked for, and you give {got!r}. Row and column are the way: "
+                "now count the tokens that come before it" + where
+            )
         if isinstance(got, float):
             if got == good:
                 refuse(f"{got} is the right place, but a token's number is an integer: use `//`")
@@ -269,8 +287,6 @@ def pixel_to_token(answer: Function) -> None:
                     f"{got:g} is no token: `/` gives fractions of a patch. All pixels of one patch have "
                     "the same token: use `//`" + where
                 )
-        if isinstance(got, int):
-            got = int(got)
         mistakes = {message: wrong for message, wrong in mistakes.items() if wrong != good}
         expect_equal(got, good, mistakes, what=f"your token{where}")
     for prefix in (0, 5):
@@ -284,3 +300,60 @@ def pixel_to_token(answer: Function) -> None:
             },
             what=f"with {prefix} tokens in front, your token",
         )
+
+
+@exercise("5.5", "the class token's row, then the rows of the places that remain, line by line")
+def cropped_positions(answer: Function) -> None:
+    rows, columns, top, left, height, width, dim = 5, 6, 2, 1, 2, 3, 4
+    table = torch.randn(1, 1 + rows * columns, dim)
+    first, grid = table[:, :1], table[:, 1:].unflatten(1, (rows, columns))
+    crop = grid[:, top : top + height, left : left + width].flatten(1, 2)
+
+    def with_class(patches: Tensor) -> Tensor:
+        return torch.cat([first, patches.flatten(1, -2)], dim=1)
+
+    start, count = top * columns + left, height * width
+    shifted = table[:, :-1].unflatten(1, (rows, columns))
+    turned = table[:, 1:].unflatten(1, (columns, rows))
+    mistakes = {
+        "These are the first rows of the table. They belong to the top lines of the old grid, not to "
+        "the crop": table[:, : 1 + count],
+        "You took one slice of the table, from the first patch of the crop on. It runs on to the end of "
+        "the old line, past the crop's right edge. Make a grid of the rows first, then cut in both "
+        "directions": with_class(table[:, 1 + start : 1 + start + count]),
+        "The class token's row is missing: it stays in front": crop,
+        "The class token was taken for the first patch, so every place is off by one. Take its row off "
+        "before you make the grid": with_class(shifted[:, top : top + height, left : left + width]),
+        "The class token was taken for the first patch, so every place is off by one, and its row is "
+        "missing in front": shifted[:, top : top + height, left : left + width].flatten(1, 2),
+        "`top` and `left` are exchanged: `top` counts rows of the grid, `left` columns": with_class(
+            grid[:, left : left + height, top : top + width]
+        ),
+        "The old grid was read as (columns, rows): the first number of old_grid is the rows": (
+            with_class(turned[:, top : top + height, left : left + width])
+        ),
+        "The crop is read column by column. Patches stand row by row": with_class(
+            grid[:, top : top + height, left : left + width].transpose(1, 2)
+        ),
+        "You began at the top left corner of the picture: the crop begins at row `top` and column "
+        "`left`": with_class(grid[:, :height, :width]),
+        "The class token's row stands last. It belongs in front": torch.cat([crop, first], dim=1),
+        "The whole table was resized. A crop keeps the rows of its places as they are: cut, do not "
+        "interpolate": resize_positions(table, (height, width), old_grid=(rows, columns)),
+        "A slice from `top` ends at top + height, not at the height: the second number of a slice is "
+        "where it ends, not how long it is": with_class(grid[:, top:height, left:width]),
+        "The rows still stand in a grid, and the class token's row is missing: make one axis of them, "
+        "and put that row in front": grid[:, top : top + height, left : left + width],
+        "The height and the width of the new grid are exchanged": with_class(
+            grid[:, top : top + width, left : left + height]
+        ),
+    }
+    given = table.clone()
+    got = answer(given, (rows, columns), top, left, (height, width))
+    expect_close(got, torch.cat([first, crop], dim=1), mistakes, what="your table")
+    if not torch.equal(given, table):
+        refuse("The result is right, but you changed the caller's table. Make a new tensor")
+    table = torch.randn(1, 1 + 4 * 3, 2)
+    good = torch.cat([table[:, :1], table[:, 1:].unflatten(1, (4, 3))[:, :3, 1:].flatten(1, 2)], 1)
+    got = answer(table.clone(), (4, 3), 0, 1, (3, 2))
+    expect_close(got, good, what="right for one crop, but for a grid of 4 x 3 your table")

@@ -274,6 +274,98 @@ def the_place_in_the_patch(y, x, width, patch_size, prefix_tokens=1):
     return prefix_tokens + y % patch_size * (width // patch_size) + x % patch_size
 
 
+def the_first_rows(table, old_grid, top, left, new_grid):
+    return table[:, : 1 + new_grid[0] * new_grid[1]]
+
+
+def one_slice(table, old_grid, top, left, new_grid):
+    start = 1 + top * old_grid[1] + left
+    rows = table[:, start : start + new_grid[0] * new_grid[1]]
+    return torch.cat([table[:, :1], rows], dim=1)
+
+
+def loses_the_class_token(table, old_grid, top, left, new_grid):
+    grid = table[0, 1:].reshape(*old_grid, -1)
+    crop = grid[top : top + new_grid[0], left : left + new_grid[1]]
+    return crop.reshape(1, new_grid[0] * new_grid[1], -1)
+
+
+def counts_the_class_token_as_a_patch(table, old_grid, top, left, new_grid):
+    rows = [0]
+    for y in range(top, top + new_grid[0]):
+        rows += [y * old_grid[1] + x for x in range(left, left + new_grid[1])]
+    return table[:, rows]
+
+
+def exchanges_top_and_left(table, old_grid, top, left, new_grid):
+    grid = table[:, 1:].unflatten(1, old_grid)
+    crop = grid[:, left : left + new_grid[0], top : top + new_grid[1]]
+    return torch.cat([table[:, :1], crop.flatten(1, 2)], dim=1)
+
+
+def takes_the_grid_as_width_and_height(table, old_grid, top, left, new_grid):
+    columns = old_grid[0]
+    numbers = [
+        1 + y * columns + x
+        for y in range(top, top + new_grid[0])
+        for x in range(left, left + new_grid[1])
+    ]
+    return table[:, [0, *numbers]]
+
+
+def reads_the_crop_column_by_column(table, old_grid, top, left, new_grid):
+    numbers = [
+        1 + y * old_grid[1] + x
+        for x in range(left, left + new_grid[1])
+        for y in range(top, top + new_grid[0])
+    ]
+    return table[:, [0, *numbers]]
+
+
+def begins_in_the_corner(table, old_grid, top, left, new_grid):
+    grid = table[:, 1:].unflatten(1, old_grid)[:, : new_grid[0], : new_grid[1]]
+    return torch.cat([table[:, :1], grid.flatten(1, 2)], dim=1)
+
+
+def puts_the_class_token_last(table, old_grid, top, left, new_grid):
+    grid = table[:, 1:].unflatten(1, old_grid)
+    crop = grid[:, top : top + new_grid[0], left : left + new_grid[1]].flatten(1, 2)
+    return torch.cat([crop, table[:, :1]], dim=1)
+
+
+def resizes_the_table(table, old_grid, top, left, new_grid):
+    grid = table[:, 1:].unflatten(1, old_grid).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, size=new_grid, mode="bicubic", antialias=True)
+    return torch.cat([table[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+def ends_slices_at_their_length(table, old_grid, top, left, new_grid):
+    grid = table[:, 1:].unflatten(1, old_grid)[:, top : new_grid[0], left : new_grid[1]]
+    return torch.cat([table[:, :1], grid.flatten(1, 2)], dim=1)
+
+
+def leaves_the_crop_a_grid(table, old_grid, top, left, new_grid):
+    grid = table[:, 1:].unflatten(1, old_grid)
+    return grid[:, top : top + new_grid[0], left : left + new_grid[1]]
+
+
+def leaves_x_in_pixels(y, x, width, patch_size, prefix_tokens=1):
+    return prefix_tokens + y // patch_size * (width // patch_size) + x
+
+
+def rounds_to_the_nearest_patch(y, x, width, patch_size, prefix_tokens=1):
+    return prefix_tokens + round(y / patch_size) * (width // patch_size) + round(x / patch_size)
+
+
+def row_and_column(y, x, width, patch_size, prefix_tokens=1):
+    return y // patch_size, x // patch_size
+
+
+def three_channels_for_every_picture(height, width, channels, patch_size, dim):
+    numbers = 3 * patch_size**2
+    return height * width // patch_size**2, numbers, (numbers + 1) * dim
+
+
 BANK = {
     "5.1": [
         (reshapes_at_once, "no number was moved"),
@@ -307,6 +399,7 @@ BANK = {
         (the_bias_at_the_patch, "added to the token"),
         (a_bias_for_each_token, "biases of its own"),
         (the_width_of_a_token, "after the embedding"),
+        (three_channels_for_every_picture, "a gray one has"),
         (forgets_the_channels_in_the_matrix, "channels are missing in the matrix"),
     ],
     "5.3": [
@@ -335,5 +428,22 @@ BANK = {
         (divides_with_fractions, "fractions of a patch"),
         (always_one_in_front, "add prefix_tokens"),
         (the_place_in_the_patch, "within the patch"),
+        (leaves_x_in_pixels, "x is still in pixels"),
+        (rounds_to_the_nearest_patch, "`round` sends"),
+        (row_and_column, "one number is asked for"),
+    ],
+    "5.5": [
+        (the_first_rows, "first rows of the table"),
+        (one_slice, "past the crop's right edge"),
+        (loses_the_class_token, "row is missing"),
+        (counts_the_class_token_as_a_patch, "off by one"),
+        (exchanges_top_and_left, "`top` and `left` are exchanged"),
+        (takes_the_grid_as_width_and_height, "(columns, rows)"),
+        (reads_the_crop_column_by_column, "column by column"),
+        (begins_in_the_corner, "top left corner"),
+        (puts_the_class_token_last, "stands last"),
+        (resizes_the_table, "do not interpolate"),
+        (ends_slices_at_their_length, "ends at top + height"),
+        (leaves_the_crop_a_grid, "still stand in a grid"),
     ],
 }
