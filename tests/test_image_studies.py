@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ from course_utils.experiments import (
     training_set_size,
 )
 from course_utils.experiments.images import LEARNING_RATES, MODELS, build_model, cifar
+from course_utils.lesson import recorded
 from course_utils.measures import linear_cka
 from course_utils.training import STATE
 
@@ -394,3 +396,55 @@ def test_answers_by_shape_and_by_texture_are_counted(tmp_path, monkeypatch):
         runs = run_study("texture_or_shape", CUES, tmp_path / cue)["runs"]
         assert len(runs) == 2
         assert {(run["conflict"][cue], run["conflict"][other]) for run in runs} == {(1.0, 0.0)}
+
+
+# --- What is recorded ---
+
+RECORDED = (
+    "cifar10_models",
+    "vit_ablations",
+    "training_set_size",
+    "model_claims",
+    "texture_or_shape",
+)
+
+
+def result_of(name):
+    try:
+        return recorded(name)
+    except FileNotFoundError:
+        pytest.skip(f"{name} is not recorded: python -m course_utils.experiments {name} --full")
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_recorded_study_is_whole_and_of_the_recipe_in_the_code(name):
+    study, result = find_study(name), result_of(name)
+    assert result["recipe"] == study.recipe
+    jobs = study.jobs(study.recipe)
+    runs = [{key: run[key] for key in job} for job, run in zip(jobs, result["runs"], strict=True)]
+    assert runs == jobs
+
+
+def test_the_courses_checkpoints_are_those_of_the_record():
+    from course_utils.weights import CHECKPOINTS
+
+    for run in result_of("cifar10_models")["runs"]:
+        checkpoint = CHECKPOINTS[f"{run['model']}_cifar10"]
+        assert checkpoint.accuracy == run["test"]["accuracy"]
+        options = find_study("cifar10_models").recipe["models"][run["model"]]
+        assert {key: checkpoint.recipe[key] for key in options} == options
+
+
+@pytest.mark.skipif(
+    not os.environ.get("COURSE_DATA"), reason="needs CIFAR-10: set COURSE_DATA to a copy of it"
+)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_checkpoint_is_as_good_as_it_is_said_to_be(name):
+    from course_utils.weights import load_pretrained
+
+    result_of("cifar10_models")
+    model, data = load_pretrained(f"{name}_cifar10"), cifar("test", 500)
+    accuracy = evaluate(model, data).accuracy
+    (run,) = (r for r in result_of("cifar10_models")["runs"] if r["model"] == name)
+    deviation = (run["test"]["accuracy"] * (1 - run["test"]["accuracy"]) / 500) ** 0.5
+    assert abs(accuracy - run["test"]["accuracy"]) < 4 * deviation
