@@ -119,18 +119,18 @@ def test_mixup_shares_are_of_the_beta_distribution_and_partners_a_permutation():
     own = torch.eye(number)[:, :2] * 0
     own[:, 0] = torch.arange(number)  # an image of one pixel that carries its own number
     own[:, 1] = own[:, 0] ** 2
-    mixed, targets = mixup(own[:, :, None, None].double(), own.double(), 0.8)
+    mixed, targets = mixup(own[:, :, None, None].double(), own.double(), 0.5)
     torch.testing.assert_close(mixed[:, :, 0, 0], targets)
     # s i + (1 - s) j and s i^2 + (1 - s) j^2, with i known: two equations for s and j.
     i = torch.arange(number, dtype=torch.float64)
     first, second = targets.T
-    moved_on = (first - i).abs() > 1e-6
+    moved_on = (first - i).abs() > 1e-3
     j = (second - i**2)[moved_on] / (first - i)[moved_on] - i[moved_on]
     torch.testing.assert_close(j, j.round(), rtol=0, atol=1e-3)  # cancellation
     assert len(set(j.round().tolist())) == len(j)
     share = (first[moved_on] - j) / (i[moved_on] - j)
     assert abs(share.mean() - 0.5) < 0.03
-    assert abs(share.var() - 1 / (4 * (2 * 0.8 + 1))) < 0.01
+    assert abs(share.var() - 1 / (4 * (2 * 0.5 + 1))) < 0.01
 
 
 @settings(max_examples=30, deadline=None)

@@ -132,6 +132,13 @@ def test_checkpoints_are_tested_as_they_are_shipped(tiny_cifar, tmp_path, monkey
     from course_utils.weights import load_pretrained
 
     monkeypatch.setattr(cifar10_models, "FOLDER", tmp_path / "checkpoints")
+    measured = []
+
+    def noting(model, data):
+        measured.append({k: v.clone() for k, v in model.state_dict().items()})
+        return evaluate(model, data)
+
+    monkeypatch.setattr(cifar10_models, "evaluate", noting)
     result = run_study("cifar10_models", OWN, tmp_path / "cache")
     assert not (tmp_path / "checkpoints").exists()
     find_study("cifar10_models").keep(result, tmp_path / "cache")
@@ -142,6 +149,12 @@ def test_checkpoints_are_tested_as_they_are_shipped(tiny_cifar, tmp_path, monkey
         model = load_pretrained(path)
         data = NormalizedImages(test.images, test.labels, CIFAR10_MEAN, CIFAR10_STD)
         again = evaluate(model, data)
+        shipped = model.state_dict()
+        assert any(  # bit for bit, on the validation and on the test images
+            all(torch.equal(weights[k], shipped[k]) for k in shipped)
+            for weights in measured
+            if weights.keys() == shipped.keys()
+        )
         assert run["test"]["accuracy"] == round(again.accuracy, 4)
         low, high = run["test"]["interval"]
         assert low < again.accuracy < high
@@ -323,6 +336,14 @@ def test_noise_has_the_deviation_it_is_asked_for():
     noise = model_claims.noisy(0.1)(gray, torch.arange(50)) - gray
     assert noise.std() == pytest.approx(0.1, rel=0.02)
     assert abs(noise.mean()) < 0.002
+    assert not torch.allclose(noise[0], noise[1])
+
+
+def test_the_models_are_those_of_the_most_images(monkeypatch, tmp_path):
+    monkeypatch.setattr(training_set_size, "train_job", lambda recipe, job, cache: (job, None))
+    recipe = {"training": {"epochs": {"500": 1, "2000": 1}}}
+    taken = model_claims._model(recipe, "vit_small32", 1, tmp_path)
+    assert taken == {"model": "vit_small32", "items": 2000, "seed": 1}
 
 
 @pytest.mark.parametrize("name", MODELS)
