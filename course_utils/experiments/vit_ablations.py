@@ -25,8 +25,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no positions": {"positions": "none"},
     "sinusoidal positions": {"positions": "sinusoidal"},
     "post-norm": {"norm": "post"},
-    "depth 2": {"depth": 2},
-    "depth 12": {"depth": 12},
+    "depth 1": {"depth": 1},
+    "depth 3": {"depth": 3},
     "patch 8": {"patch_size": 8},
     "patch 16": {"patch_size": 16},
     "convolutional stem": {"stem": "conv"},
@@ -65,12 +65,12 @@ def _run(recipe: Recipe, job: Job, cache: Path) -> dict[str, Any]:
 STUDY = Study(
     question="What is each choice in a small ViT worth on 10,000 images of CIFAR-10?",
     recipe={
-        "data": "CIFAR-10; trained on the first images of the train split, measured on the "
-        "validation split, on which also the best epoch is chosen; the test images are not used",
+        "data": "CIFAR-10; trained on the first images of the train split, measured on 2,000 "
+        "validation images, on which also the best epoch is chosen; the test images are not used",
         "preset": "vit_small32",
         "variants": VARIANTS,
         "items": 10_000,
-        "validation_items": None,
+        "validation_items": 2000,
         "seeds": 3,
         "training": {"epochs": 12, "learning_rate": LEARNING_RATES["vit_small32"], **COMMON},
     },
