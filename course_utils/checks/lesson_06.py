@@ -287,8 +287,15 @@ def _expect_parts(
                 f"Your result is one number. Return a dictionary with a count for each part: "
                 f"{', '.join(expected)}."
             )
-        if not isinstance(got, dict) or set(got) != set(expected):
-            keys = ", ".join(map(str, got)) if isinstance(got, dict) else type(got).__name__
+        if got is None:
+            refuse("Your result is None: does your function end in `return ...`?")
+        if not isinstance(got, dict):
+            refuse(
+                f"Return a dictionary with a count for each part: {', '.join(expected)}. Your result is "
+                f"of type {type(got).__name__}."
+            )
+        if set(got) != set(expected):
+            keys = ", ".join(map(str, got)) or "none"
             refuse(f"The parts asked for are {', '.join(expected)}; your result has {keys}.")
         if all(got[part] == 2 * expected[part] for part in expected):
             refuse(
@@ -301,6 +308,12 @@ def _expect_parts(
                     f"A count is a whole number (int); your {part!r} is {got[part]}. Divide with `//`, "
                     "which keeps whole numbers."
                 )
+            times = got[part] / number if part == "pairs" else 0
+            if times > 2 and times == int(times):
+                refuse(
+                    f"Your 'pairs' are {times:.0f} times the right number. Did you count each head with "
+                    "the whole width? A head compares dim / heads numbers, so all heads together dim."
+                )
             known = {message: count(sizes) for message, count in mistakes[part].items()}
             if part in other(sizes) and number != other(sizes)[part]:
                 known[
@@ -308,14 +321,23 @@ def _expect_parts(
                     "parameter, and it is used once for every token that goes through it."
                 ] = other(sizes)[part]
             what = f"for (image, patch, channels, dim, depth, classes) = {sizes}, your {part!r}"
-            expect_equal(got[part], number, known, what=what)
+            count = got[part] if isinstance(got[part], str) else int(got[part])
+            expect_equal(count, number, known, what=what)
 
 
 @exercise("6.4", "row 0 asks, and column 0 is no patch")
 def class_token_map(answer: Any) -> None:
     rows, columns = 3, 5
     weights = (2 * _normal(2, 4, 16, 16)).softmax(dim=-1)
-    got = answer(weights, (rows, columns))
+    try:
+        got = answer(weights, (rows, columns))
+    except RuntimeError as error:
+        if "is invalid for input of size" not in str(error):
+            raise
+        refuse(
+            "What you lay out does not fill the grid: there is one number for each token, and the class "
+            "token has no place in the grid. Drop key 0 first, and keep one query, the class token."
+        )
 
     def laid_out(patches: Tensor) -> Tensor:
         return patches.reshape(2, rows, columns)
@@ -335,6 +357,11 @@ def class_token_map(answer: Any) -> None:
         ),
         "You dropped the last key. The class token is key 0: drop that one, and every patch stands "
         "in its own place.": laid_out(heads[:, 0, :-1]),
+        "You took image 0 and all queries: after the mean over the heads the axes are (batch, queries, "
+        "keys). Keep all images, and take query 0.": heads[0, :, 1:],
+        "You averaged over the images. The heads are axis 1: (batch, heads, queries, keys).": (
+            weights.mean(dim=0)[:, 0, 1:].reshape(4, rows, columns)
+        ),
         "You took query 1, the first patch. The class token is row 0.": laid_out(heads[:, 1, 1:]),
         "You took the last query. The class token stands in front: row 0.": (
             laid_out(heads[:, -1, 1:])
@@ -380,7 +407,8 @@ def fold_normalization(answer: Any) -> None:
         refuse(
             "Your shapes do not fit. mean and std have one number for each channel, and the channels "
             "are axis 1 of the weight (dim, channels, patch, patch): give them axes of size 1 for the "
-            "others, as in std[:, None, None]."
+            "others, as in std[:, None, None]. The shift of the bias has one number for each output: "
+            "sum over all the other axes."
         )
     if any(not torch.equal(a, b) for a, b in zip(given, (weight, bias, mean, std), strict=True)):
         refuse("Your function changed a tensor that it was given: make new ones.")
@@ -421,6 +449,9 @@ def fold_normalization(answer: Any) -> None:
             "one and the mean alone.": bias - (weight * center / spread**2).sum(dim=(1, 2, 3)),
             "You forgot the weights: the shift that reaches an output is the sum of weight * mean / "
             "std over all numbers of a patch.": bias - (mean / std).sum(),
+            "You took one mean for all channels. Each channel has its own.": (
+                bias - (weight / spread).sum(dim=(1, 2, 3)) * mean.mean()
+            ),
             "You averaged over the numbers of a patch. A layer adds its products up: take the sum.": (
                 bias - (weight * center / spread).mean(dim=(1, 2, 3))
             ),

@@ -228,6 +228,12 @@ def returns_one_number(image_size, patch_size, channels, dim, depth, classes):
     return sum(_right_macs(image_size, patch_size, channels, dim, depth, classes).values())
 
 
+def counts_every_head_in_full(image_size, patch_size, channels, dim, depth, classes):
+    heads = 12
+    parts = _right_macs(image_size, patch_size, channels, dim, depth, classes)
+    return {**parts, "pairs": heads * parts["pairs"]}
+
+
 # --- 6.4: where the class token looks -----------------------------------------------------------
 
 
@@ -281,6 +287,18 @@ def keeps_the_heads(weights, grid):
     return weights[:, :, 0, 1:].unflatten(-1, grid)
 
 
+def forgets_the_batch(weights, grid):
+    return weights.mean(dim=1)[0, :, 1:]
+
+
+def averages_over_the_wrong_axis(weights, grid):
+    return weights.mean(dim=0)[:, 0, 1:].reshape(-1, *grid)
+
+
+def lays_out_the_class_token_too(weights, grid):
+    return weights.mean(dim=1)[:, 0].reshape(-1, *grid)
+
+
 # --- 6.5: the normalization inside the first layer ----------------------------------------------
 
 
@@ -328,6 +346,16 @@ def averages_over_the_patch(weight, bias, mean, std):
 def uses_one_std(weight, bias, mean, std):
     weight = weight / std.mean()
     return weight, bias - (weight * mean[:, None, None]).flatten(1).sum(dim=1)
+
+
+def takes_one_mean(weight, bias, mean, std):
+    weight = weight / std[:, None, None]
+    return weight, bias - mean.mean() * weight.sum(dim=(1, 2, 3))
+
+
+def keeps_the_channels_apart(weight, bias, mean, std):
+    weight = weight / std[:, None, None]
+    return weight, bias - (weight * mean[:, None, None]).sum(dim=(2, 3))
 
 
 def returns_a_layer_only(weight, bias, mean, std):
@@ -389,6 +417,7 @@ BANK = {
         (adds_the_biases, "biases too"),
         (runs_one_block, "You counted one block"),
         (returns_one_number, "a dictionary with a count for each part"),
+        (counts_every_head_in_full, "each head with the whole width"),
     ],
     "6.4": [
         (takes_the_column, "column 0"),
@@ -403,6 +432,9 @@ BANK = {
         (turns_the_map, "map is turned"),
         (averages_the_images, "averaged over the images"),
         (keeps_the_heads, "kept the heads apart"),
+        (forgets_the_batch, "image 0 and all queries"),
+        (averages_over_the_wrong_axis, "averaged over the images"),
+        (lays_out_the_class_token_too, "does not fill the grid"),
     ],
     "6.5": [
         (multiplies_by_std, "multiplied the weight by the standard deviation"),
@@ -415,6 +447,8 @@ BANK = {
         (subtracts_the_mean_itself, "forgot the weights"),
         (averages_over_the_patch, "take the sum"),
         (uses_one_std, "one number for all channels"),
+        (takes_one_mean, "one mean for all channels"),
+        (keeps_the_channels_apart, "sum over all the other axes"),
         (returns_a_layer_only, "Return two tensors"),
         (divides_along_the_wrong_axis, "channel"),
         (divides_in_place, "changed a tensor"),
