@@ -199,8 +199,8 @@ def test_every_variant_differs_from_the_base_in_what_its_name_says():
     assert sizes["mean pooling"] == base - 2 * d  # no class token, no place for it
     assert sizes["no positions"] == sizes["sinusoidal positions"] == base - 65 * d
     assert sizes["post-norm"] == base - 2 * d  # no final norm
-    assert sizes["depth 2"] == base - 4 * block
-    assert sizes["depth 12"] == base + 6 * block
+    assert sizes["depth 1"] == base - 5 * block
+    assert sizes["depth 3"] == base - 3 * block
     assert sizes["patch 8"] == base + (64 - 16) * 3 * d - (64 - 16) * d
     assert sizes["patch 16"] == base + (256 - 16) * 3 * d - (64 - 4) * d
 
