@@ -212,6 +212,7 @@ def test_variants_are_trained_and_their_tokens_counted(tiny_cifar, tmp_path):
         **study.recipe,
         "variants": {k: {**SMALL["vit_small32"], **study.recipe["variants"][k]} for k in chosen},
         "items": 40,
+        "validation_items": None,
         "seeds": 1,
         "training": {**TRAINING, "epochs": 1, "learning_rate": 0.01},
     }
