@@ -315,6 +315,7 @@ def cropped_positions(answer: Function) -> None:
     start, count = top * columns + left, height * width
     shifted = table[:, :-1].unflatten(1, (rows, columns))
     turned = table[:, 1:].unflatten(1, (columns, rows))
+    narrow = (top + torch.arange(height))[:, None] * width + left + torch.arange(width)
     mistakes = {
         "These are the first rows of the table. They belong to the top lines of the old grid, not to "
         "the crop": table[:, : 1 + count],
@@ -332,6 +333,8 @@ def cropped_positions(answer: Function) -> None:
         "The old grid was read as (columns, rows): the first number of old_grid is the rows": (
             with_class(turned[:, top : top + height, left : left + width])
         ),
+        "You counted with the columns of the new grid. The table's lines are as long as the old grid is "
+        "wide: old_grid[1]": with_class(table[:, 1 + narrow]),
         "The crop is read column by column. Patches stand row by row": with_class(
             grid[:, top : top + height, left : left + width].transpose(1, 2)
         ),

@@ -313,6 +313,15 @@ def takes_the_grid_as_width_and_height(table, old_grid, top, left, new_grid):
     return table[:, [0, *numbers]]
 
 
+def counts_with_the_new_columns(table, old_grid, top, left, new_grid):
+    numbers = [
+        1 + y * new_grid[1] + x
+        for y in range(top, top + new_grid[0])
+        for x in range(left, left + new_grid[1])
+    ]
+    return table[:, [0, *numbers]]
+
+
 def reads_the_crop_column_by_column(table, old_grid, top, left, new_grid):
     numbers = [
         1 + y * old_grid[1] + x
@@ -439,6 +448,7 @@ BANK = {
         (counts_the_class_token_as_a_patch, "off by one"),
         (exchanges_top_and_left, "`top` and `left` are exchanged"),
         (takes_the_grid_as_width_and_height, "(columns, rows)"),
+        (counts_with_the_new_columns, "columns of the new grid"),
         (reads_the_crop_column_by_column, "column by column"),
         (begins_in_the_corner, "top left corner"),
         (puts_the_class_token_last, "stands last"),
