@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -119,3 +120,20 @@ def published_files():
         made = {".venv", "work", "__pycache__", ".git"}
         return [p for p in ROOT.rglob("*") if p.is_file() and not made & set(p.parts)]
     return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture
+def on_meta(monkeypatch):
+    """with on_meta(): models are built without memory; the releases that count layers with it too.
+
+    Older timm and transformers read numbers out of `torch.linspace`, which has none on "meta".
+    """
+    import torch
+
+    @contextmanager
+    def without_memory():
+        monkeypatch.setattr(torch, "linspace", partial(torch.linspace, device="cpu"))
+        with torch.device("meta"):
+            yield
+
+    return without_memory

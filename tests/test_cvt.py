@@ -177,10 +177,10 @@ def test_every_preset_has_its_count():
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_a_preset_has_hugging_faces_names_and_shapes(name):
+def test_a_preset_has_hugging_faces_names_and_shapes(name, on_meta):
     options = dict(PRESETS[name])
     depths = options["depths"]
-    with torch.device("meta"):
+    with on_meta():
         ours = ConvolutionalVisionTransformer(**options)
         # Theirs cannot be built with fewer than 3 layers in the third stage.
         theirs = huggingfaces({**options, "depths": (*depths[:2], max(3, depths[2]))})

@@ -9,7 +9,7 @@ import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,10 +22,8 @@ from course_utils.data.splits import (
     check_split,
 )
 
-if TYPE_CHECKING:
-    from pyarrow import Table
-
 VALIDATION_SHARE = 0.1
+Table = Any  # pyarrow's, which takes long to import
 
 
 class DataMissing(FileNotFoundError):
@@ -118,7 +116,7 @@ def _rows(labels: np.ndarray, split: Split) -> np.ndarray:
     return np.sort(order[:cut] if split == "train" else order[cut:])
 
 
-def _table(name: str, file_split: str) -> tuple["Table", tuple[str, ...], str]:
+def _table(name: str, file_split: str) -> tuple[Table, tuple[str, ...], str]:
     """The table of a file with its class names, and where it came from."""
     source = _source(name)
     from datasets import ClassLabel, Features
@@ -139,7 +137,7 @@ def _table(name: str, file_split: str) -> tuple["Table", tuple[str, ...], str]:
     return table, tuple(about.names), origin
 
 
-def _from_copy(paths: list[Path]) -> "Table":
+def _from_copy(paths: list[Path]) -> Table:
     import pyarrow
     from pyarrow import parquet
 
@@ -152,7 +150,7 @@ def _from_copy(paths: list[Path]) -> "Table":
         ) from error
 
 
-def _from_hub(name: str, file_split: str) -> "Table":
+def _from_hub(name: str, file_split: str) -> Table:
     from datasets import load_dataset
 
     source = _source(name)
