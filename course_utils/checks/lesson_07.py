@@ -178,7 +178,7 @@ def receptive_field(answer: Any) -> None:
 
     resnet = [(7, 2), (3, 2), *[(3, 1)] * 4, *([(3, 2)] + [(3, 1)] * 3) * 3]
     cases = [
-        [(5, 2), (3, 4), (3, 3), (7, 2)],
+        [(5, 2), (3, 4), (3, 3), (9, 2)],
         [(3, 2)] * 3,
         [(3, 1)] * 2,
         [(1, 2), (3, 1)],
@@ -213,6 +213,13 @@ def receptive_field(answer: Any) -> None:
             "neighbors are 4 pixels apart.": walk(layers, lambda f, a, k, s: (f + (k - 1) * a, s)),
             "You added the strides up. Distances multiply: after two strides of 2 and 3, neighbors are "
             "6 pixels apart.": walk(layers, lambda f, a, k, s: (f + (k - 1) * a, a + s)),
+            "You added the strides up, less 1 each. Distances multiply: after two strides of 2 and 3, "
+            "neighbors are 6 pixels apart.": walk(
+                layers, lambda f, a, k, s: (f + (k - 1) * a, a + s - 1)
+            ),
+            "You added half a kernel, one side of it. The field counts both sides: k - 1 steps.": walk(
+                layers, lambda f, a, k, s: (f + k // 2 * a, a * s)
+            ),
             "You added k steps for a kernel of k. From its first to its last pixel there are k - 1 "
             "steps.": walk(layers, lambda f, a, k, s: (f + k * a, a * s)),
             "You went through the layers backward with the rule for going forward. The strides that "
@@ -222,6 +229,8 @@ def receptive_field(answer: Any) -> None:
             ),
             "You multiplied the field by the stride. The field grows by (k - 1) steps; the stride makes "
             "the *later* steps longer.": walk(layers, lambda f, a, k, s: ((f + k - 1) * s, 1)),
+            "You multiplied the field so far by the stride. What is seen already stays; the stride "
+            "makes the *later* steps longer.": walk(layers, lambda f, a, k, s: (f * s + k - 1, 1)),
             "You gave back the distance of neighboring places, not the field.": walk(
                 layers, lambda f, a, k, s: (f * s, 1)
             ),
@@ -309,7 +318,7 @@ def batch_norm(answer: Any) -> None:
             f"{[tuple(torch.as_tensor(value).shape) for value in got[1:]]}."
         )
     turned = (
-        "Your momentum is turned round: in PyTorch `momentum` is the weight of the *new* value, so the "
+        "Your momentum is turned around: in PyTorch `momentum` is the weight of the *new* value, so the "
         "stored one keeps 1 - momentum."
     )
     unused = "You did not move it: the stored value takes a step of `momentum` toward the batch's."
@@ -340,7 +349,7 @@ def batch_norm(answer: Any) -> None:
         "You added eps to the stored variance. It is added only when one divides.": (
             keep * old_var + momentum * (unbiased + eps)
         ),
-        "You stored the variance that divides by n, with the momentum turned round.": (
+        "You stored the variance that divides by n, with the momentum turned around.": (
             momentum * old_var + keep * var
         ),
         "You added the batch's share without making the old one smaller: multiply it by 1 - momentum.": (

@@ -255,6 +255,29 @@ def adds_strides(layers):
     return field
 
 
+def adds_strides_less_one(layers):
+    field, jump = 1, 1
+    for kernel, stride in layers:
+        field += (kernel - 1) * jump
+        jump += stride - 1
+    return field
+
+
+def adds_half_kernels(layers):
+    field, jump = 1, 1
+    for kernel, stride in layers:
+        field += kernel // 2 * jump
+        jump *= stride
+    return field
+
+
+def multiplies_the_field(layers):
+    field = 1
+    for kernel, stride in layers:
+        field = field * stride + kernel - 1
+    return field
+
+
 def returns_the_total_stride(layers):
     return math.prod(stride for _, stride in layers)
 
@@ -488,6 +511,9 @@ BANK = {
         (walks_backward, "backward"),
         (starts_at_zero, "field of 0"),
         (adds_strides, "Distances multiply"),
+        (adds_strides_less_one, "less 1 each"),
+        (adds_half_kernels, "half a kernel"),
+        (multiplies_the_field, "the field so far"),
         (returns_the_total_stride, "not the field"),
         (empties_the_list, "changed the list"),
     ],
@@ -497,7 +523,7 @@ BANK = {
         (writes_layer_norm, "channels too"),
         (normalizes_with_the_unbiased_variance, "divides by n - 1"),
         (stores_the_biased_variance, "unbiased"),
-        (turns_the_momentum_round, "turned round"),
+        (turns_the_momentum_round, "turned around"),
         (normalizes_with_the_stored_statistics, "evaluation mode"),
         (updates_then_normalizes, "new running statistics"),
         (updates_in_place, "changed one of the tensors"),
