@@ -157,7 +157,16 @@ def depthwise_conv(answer: Any) -> None:
     dim = 5
     maps, kernels = _normal(2, dim, 7, 11), _normal(dim, 3, 3)
     before = maps.clone()
-    got = answer(maps, kernels)
+    try:
+        got = answer(maps, kernels)
+    except RuntimeError as error:
+        if "must match the size" not in str(error):
+            raise
+        refuse(
+            "Two shapes do not fit together. kernels[:, a, b] has the shape (dim,), and meets columns: "
+            "kernels[:, a, b, None, None] meets the channels. The nine copies of the map must be "
+            f"equally large: pad by one on each side, then cut rows x columns. PyTorch says: {error}"
+        )
     if not torch.equal(maps, before):
         refuse(
             "Your function changed maps itself. Add into a new tensor, `torch.zeros_like(maps)`."
@@ -265,6 +274,8 @@ def score_count(answer: Any) -> None:
         mistakes = {
             "You divided the number of keys by the stride. The stride acts on rows and on columns, so "
             "it divides twice.": heads * queries * (prefix + rows * columns // stride),
+            "You strided along the list of tokens. The stride acts on rows and on columns of the map, "
+            "so it divides twice.": heads * queries * (prefix + ceil(rows * columns, stride)),
             "You strided the queries, too. Every token asks; only keys and values are fewer.": heads
             * (prefix + places) ** 2,
             "You did not use the stride: these are the scores of full attention.": heads

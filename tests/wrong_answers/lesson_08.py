@@ -172,6 +172,10 @@ def uses_the_first_kernel_everywhere(maps, kernels):
     return _shifted_sum(maps, lambda a, b: kernels[0, a, b])
 
 
+def meets_columns_not_channels(maps, kernels):
+    return _shifted_sum(maps, lambda a, b: kernels[:, a, b])
+
+
 def flips_the_kernel(maps, kernels):
     return _shifted_sum(maps, lambda a, b: kernels[:, 2 - a, 2 - b][:, None, None])
 
@@ -274,6 +278,11 @@ def divides_once(grid, heads, kv_stride, prefix):
     return heads * (prefix + n) * (prefix + n // kv_stride)
 
 
+def strides_along_the_list(grid, heads, kv_stride, prefix):
+    n = grid[0] * grid[1]
+    return heads * (prefix + n) * (prefix + math.ceil(n / kv_stride))
+
+
 def strides_the_queries_too(grid, heads, kv_stride, prefix):
     n = prefix + math.ceil(grid[0] / kv_stride) * math.ceil(grid[1] / kv_stride)
     return heads * n * n
@@ -348,6 +357,7 @@ BANK = {
         (mixes_all_channels, "no channel sees another"),
         (sums_the_channels_away, "lost their axis"),
         (uses_the_first_kernel_everywhere, "one kernel for all"),
+        (meets_columns_not_channels, "meets the channels"),
         (flips_the_kernel, "without flipping"),
         (turns_the_kernel_on_its_side, "on its side"),
         (forgets_to_pad, "has shrunk"),
@@ -371,6 +381,7 @@ BANK = {
     ],
     "8.5": [
         (divides_once, "divides twice"),
+        (strides_along_the_list, "along the list"),
         (strides_the_queries_too, "Every token asks"),
         (ignores_the_stride, "full attention"),
         (forgets_the_class_token, "forgot the class token"),
