@@ -66,6 +66,10 @@ def encoder_input(answer: Any) -> None:
         ),
         "You put the positions as rows beside the tokens. They are added, number by number: no row "
         "is added to the table.": torch.cat([row, patches, positions.expand(3, -1, -1)], dim=1),
+        "You put zeros in front. The class token is a parameter that is given to you: repeat its own "
+        "numbers for every image.": (
+            torch.cat([torch.zeros_like(row), patches], dim=1) + positions
+        ),
         "The class token is missing. Put it in front of the patches, then add the N + 1 positions.": (
             patches + positions[:, 1:]
         ),
@@ -455,6 +459,8 @@ def fold_normalization(answer: Any) -> None:
             "You averaged over the numbers of a patch. A layer adds its products up: take the sum.": (
                 bias - (weight * center / spread).mean(dim=(1, 2, 3))
             ),
+            "You averaged over the pixels of a patch. A layer adds its products up: take the sum over "
+            "pixels, too.": bias - (weight * center / spread).mean(dim=(2, 3)).sum(dim=1),
             "You divided the bias too. It is added after the products: only the shift changes it.": (
                 bias / std.mean() - moved
             ),

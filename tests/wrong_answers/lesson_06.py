@@ -5,6 +5,11 @@ import torch
 # --- 6.1: class token and positions -------------------------------------------------------------
 
 
+def puts_zeros_in_front(patches, cls_token, pos_embed):
+    start = torch.zeros(patches.shape[0], 1, patches.shape[2], dtype=patches.dtype)
+    return torch.cat([start, patches], dim=1) + pos_embed
+
+
 def forgets_to_expand(patches, cls_token, pos_embed):
     return torch.cat([cls_token, patches], dim=1) + pos_embed
 
@@ -302,6 +307,11 @@ def lays_out_the_class_token_too(weights, grid):
 # --- 6.5: the normalization inside the first layer ----------------------------------------------
 
 
+def averages_over_the_pixels(weight, bias, mean, std):
+    weight = weight / std.view(1, -1, 1, 1)
+    return weight, bias - (weight * mean.view(1, -1, 1, 1)).mean(dim=(2, 3)).sum(dim=1)
+
+
 def multiplies_by_std(weight, bias, mean, std):
     weight = weight * std.view(1, -1, 1, 1)
     return weight, bias - (weight * mean.view(1, -1, 1, 1)).sum(dim=(1, 2, 3))
@@ -385,6 +395,7 @@ BANK = {
         (joins_the_batch, "axis 1"),
         (overwrites_the_first_patch, "replaced the first patch"),
         (forgets_the_class_token, "class token is missing"),
+        (puts_zeros_in_front, "zeros in front"),
         (stacks_the_positions, "positions as rows"),
     ],
     "6.2": [
@@ -446,6 +457,7 @@ BANK = {
         (divides_the_mean_twice, "twice"),
         (subtracts_the_mean_itself, "forgot the weights"),
         (averages_over_the_patch, "take the sum"),
+        (averages_over_the_pixels, "over the pixels of a patch"),
         (uses_one_std, "one number for all channels"),
         (takes_one_mean, "one mean for all channels"),
         (keeps_the_channels_apart, "sum over all the other axes"),
