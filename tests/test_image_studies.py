@@ -99,7 +99,14 @@ def test_the_three_models_are_of_one_size():
 
 @pytest.mark.parametrize(
     "name",
-    ["cifar10_models", "vit_ablations", "training_set_size", "model_claims", "texture_or_shape"],
+    [
+        "cifar10_models",
+        "vit_ablations",
+        "learning_rates",
+        "training_set_size",
+        "model_claims",
+        "texture_or_shape",
+    ],
 )
 def test_a_recipe_survives_a_file(name):
     study = find_study(name)
@@ -222,6 +229,29 @@ def test_variants_are_trained_and_their_tokens_counted(tiny_cifar, tmp_path):
     for run in runs:
         assert run["accuracy"] == pytest.approx(max(run["validation_accuracy"]), abs=0.2)
         assert len(run["train_loss"]) == 1
+
+
+def test_every_model_is_searched_on_the_same_grid(tiny_cifar, tmp_path):
+    recipe = {
+        **find_study("learning_rates").recipe,
+        "models": {name: SMALL[name] for name in PAIR},
+        "learning_rates": [0.0, 0.03],
+        "weight_decays": [0.0, 40.0],
+        "items": 40,
+        "validation_items": None,
+        "training": {**TRAINING, "epochs": 4},
+    }
+    runs = run_study("learning_rates", recipe, tmp_path)["runs"]
+    grid = [
+        [(run["learning_rate"], run["weight_decay"]) for run in runs if run["model"] == name]
+        for name in PAIR
+    ]
+    assert grid[0] == grid[1] == [(0.0, 0.0), (0.0, 40.0), (0.03, 0.0), (0.03, 40.0)]
+    for name in PAIR:
+        still, held, learned, decayed = (r["train_loss"] for r in runs if r["model"] == name)
+        # Weight decay acts through the learning rate: at zero it changes nothing.
+        assert still == held
+        assert len({tuple(losses) for losses in (still, learned, decayed)}) == 3
 
 
 # --- Few and many images, and what the models of the largest size do ---

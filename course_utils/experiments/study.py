@@ -52,6 +52,7 @@ STUDIES = (
     "norm_order",
     "cifar10_models",
     "vit_ablations",
+    "learning_rates",
     "training_set_size",
     "model_claims",
     "texture_or_shape",
