@@ -59,7 +59,9 @@ def _output_sides(
             f"a kernel has one layer of weights for each channel of the image; got {image[0]} "
             f"channels and kernels of shape {tuple(kernels)} (out, in, height, width)"
         )
-    sides = [side + 2 * padding - kernel for side, kernel in zip(image[1:], kernels[2:], strict=True)]
+    sides = [
+        side + 2 * padding - kernel for side, kernel in zip(image[1:], kernels[2:], strict=True)
+    ]
     if min(sides) < 0 or stride < 1:
         raise ValueError(
             f"a kernel must fit into the padded image and move on by at least 1; got an image of "
