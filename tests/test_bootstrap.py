@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -351,9 +352,11 @@ def small_course(tmp_path_factory, make_venv):
         shutil.copy(ROOT / name, folder / name)
     for name in ("README.md", "LICENSE"):
         (folder / name).touch()
-    for package in ("checks", "texts"):
-        (folder / "course_utils" / package).mkdir()
-        (folder / "course_utils" / package / "__init__.py").touch()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for package in project["tool"]["setuptools"]["packages"]:
+        module = folder.joinpath(*package.split("."), "__init__.py")
+        module.parent.mkdir(exist_ok=True)
+        module.touch()
     (folder / "tests" / "test_one.py").write_text("def test_one():\n    assert 1 + 1 == 2\n")
     write_lesson(folder / "notebooks" / "00_start_here.ipynb")
     make_venv(folder / ".venv")
