@@ -58,6 +58,16 @@ def check_mask(mask: Tensor, scores_shape: tuple[int, ...]) -> None:
         )
 
 
+def check_heads(dim: int, heads: int) -> None:
+    """Raise `ValueError` unless dim / heads, the width of a head, is a whole number."""
+    if dim < 1 or heads < 1 or dim % heads:
+        near = [h for h in range(1, max(dim, 0) + 1) if dim % h == 0]
+        raise ValueError(
+            f"dim must be divisible by heads, because each head gets dim / heads numbers; got "
+            f"dim={dim}, heads={heads}: for this dim take heads from {near}"
+        )
+
+
 def causal_mask(tokens: int) -> Bool[Tensor, "{tokens} {tokens}"]:
     """True on and below the diagonal: a token may attend to itself and to what came before."""
     return torch.ones(tokens, tokens, dtype=torch.bool).tril()
@@ -93,12 +103,7 @@ class MultiHeadAttention(nn.Module):
 
     def __init__(self, *, dim: int, heads: int, bias: bool = True) -> None:
         super().__init__()
-        if dim < 1 or heads < 1 or dim % heads:
-            near = [h for h in range(1, max(dim, 0) + 1) if dim % h == 0]
-            raise ValueError(
-                f"dim must be divisible by heads, because each head gets dim / heads numbers; got "
-                f"dim={dim}, heads={heads}: for this dim take heads from {near}"
-            )
+        check_heads(dim, heads)
         self.dim, self.heads = dim, heads
         self.qkv = nn.Linear(dim, 3 * dim, bias=bias)
         self.proj = nn.Linear(dim, dim)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from course_utils.attention import check_heads
 from course_utils.transformer import FeedForward
 
 Pool = Literal["cls", "mean"]
@@ -90,8 +91,7 @@ class ConvAttention(nn.Module):
 
     `forward(x, grid)`: (batch, prefix + rows * columns, dim) -> the same shape, grid = (rows,
     columns). Scores are divided by the square root of the head's width; scale="stage" divides by the
-    square root of `dim` instead. The paper asks for the former, its published weights were trained
-    with the latter, so they need it.
+    square root of `dim` instead, as the published code does, so its weights need that.
 
     As in `MultiHeadAttention`, the explicit path runs only while a forward hook is on `self.weights`,
     which then sees the weights (batch, heads, queries, keys).
@@ -101,7 +101,8 @@ class ConvAttention(nn.Module):
 
     def __init__(self, *, dim: int, heads: int, kv_stride: int = 2, scale: Scale = "head") -> None:
         super().__init__()
-        check_attention(dim, heads, scale)
+        check_heads(dim, heads)
+        check_scale(scale)
         self.heads = heads
         self.scale = (dim // heads if scale == "head" else dim) ** -0.5
         self.query = ConvProjection(dim=dim)
@@ -270,18 +271,12 @@ class ConvolutionalVisionTransformer(nn.Module):
         return self.norm(x)
 
 
-def check_attention(dim: int, heads: int, scale: str) -> None:
-    """Raise `ValueError` unless dim / heads is a whole number and `scale` exists."""
-    if dim < 1 or heads < 1 or dim % heads:
-        near = [h for h in range(1, max(dim, 0) + 1) if dim % h == 0]
-        raise ValueError(
-            f"dim must be divisible by heads, because each head gets dim / heads numbers; got "
-            f"dim={dim}, heads={heads}: for this dim take heads from {near}"
-        )
+def check_scale(scale: str) -> None:
+    """Raise `ValueError` unless `scale` exists."""
     if scale not in get_args(Scale):
         raise ValueError(
-            f'scale must be "head" (divide scores by the square root of the head\'s width, as the '
-            f'paper says) or "stage" (of the stage\'s width, as published weights need); got {scale!r}'
+            f'scale must be "head" (divide scores by the square root of the head\'s width, as in '
+            f'lesson 3) or "stage" (of the stage\'s width, as published weights need); got {scale!r}'
         )
 
 

@@ -101,7 +101,8 @@ def shift_images(images: Images, down: int, right: int, *, wrap: bool = False) -
     height, width = images.shape[-2:]
     if abs(down) > height or abs(right) > width:
         raise ValueError(
-            f"a shift of {down} down and {right} right leaves nothing of {height} x {width} pixels"
+            f"a shift of {down} down and {right} right leaves nothing of {height} x {width} pixels: "
+            "shift by no more than the sides"
         )
     if wrap:
         return images.roll((down, right), dims=(-2, -1))

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from parity import assert_same
 from torch import nn
 
 from course_utils.cnn import PRESETS, ResidualBlock, ResNet, conv2d_loop, conv2d_unfold
@@ -42,15 +43,9 @@ def randomized(module: nn.Module) -> nn.Module:
     return module
 
 
-def assert_same(ours: nn.Module, theirs: nn.Module, images: torch.Tensor) -> None:
+def assert_same_with_statistics(ours: nn.Module, theirs: nn.Module, images: torch.Tensor) -> None:
     """Outputs, input gradients and, in train mode, the running statistics."""
-    a, b = images.clone().requires_grad_(), images.clone().requires_grad_()
-    got, expected = ours(a), theirs(b)
-    torch.testing.assert_close(got, expected)
-    got.pow(3).sum().backward()
-    expected.pow(3).sum().backward()
-    torch.testing.assert_close(a.grad, b.grad)
-    assert a.grad.abs().max() > 0
+    assert_same(ours, theirs, images)
     torch.testing.assert_close(dict(ours.named_buffers()), dict(theirs.named_buffers()))
 
 
@@ -121,7 +116,7 @@ def test_block_equals_torchvisions(channels, width, stride, mode):
     theirs.load_state_dict(ours.state_dict(), strict=True)
     ours.train(mode == "train")
     theirs.train(mode == "train")
-    assert_same(ours, theirs, normal(3, channels, 13, 17))
+    assert_same_with_statistics(ours, theirs, normal(3, channels, 13, 17))
 
 
 # --- ResNet ------------------------------------------------------------------------------------
@@ -138,7 +133,7 @@ def test_resnet_equals_torchvisions(name, mode):
     theirs.load_state_dict(ours.state_dict(), strict=True)
     ours.train(mode == "train")
     theirs.train(mode == "train")
-    assert_same(ours, theirs, normal(2, 3, 35, 37))
+    assert_same_with_statistics(ours, theirs, normal(2, 3, 35, 37))
 
 
 def test_small_stem_equals_torchvisions_without_stride_and_pooling():
@@ -152,7 +147,7 @@ def test_small_stem_equals_torchvisions_without_stride_and_pooling():
     theirs.maxpool = nn.Identity()
     theirs.load_state_dict(ours.state_dict(), strict=True)
     images = normal(2, 3, 17, 19)
-    assert_same(ours.eval(), theirs.eval(), images)
+    assert_same_with_statistics(ours.eval(), theirs.eval(), images)
     features = ours.forward_features(images)
     assert features.shape == (2, 512, 3, 3)  # 17 -> 17 -> 9 -> 5 -> 3: no early halving
 

@@ -269,7 +269,7 @@ ARROWS = {
     "transformer": {"attention", "positions"},
     "vit": {"positions", "transformer"},
     "cnn": set(),
-    "cvt": {"transformer"},
+    "cvt": {"attention", "transformer"},
     "weights": {"positions", "vit", "cnn", "cvt", "weights"},
     "data": {"data"},
     "plotting": set(),

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from parity import assert_same
 from torch import nn
 
 from course_utils.positions import sinusoidal_positions_2d
@@ -66,17 +67,6 @@ def images_of(shape: str) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     sides = SHAPES[shape]["sides"]
     return torch.randn(BATCH, 3, *sides, dtype=torch.float64, generator=generator)
-
-
-def assert_same(ours, theirs, images: torch.Tensor) -> None:
-    """Outputs and input gradients."""
-    a, b = images.clone().requires_grad_(), images.clone().requires_grad_()
-    got, expected = ours(a), theirs(b)
-    torch.testing.assert_close(got, expected)
-    got.pow(3).sum().backward()
-    expected.pow(3).sum().backward()
-    torch.testing.assert_close(a.grad, b.grad)
-    assert a.grad.abs().max() > 0
 
 
 # --- the same as the libraries -----------------------------------------------------------------
