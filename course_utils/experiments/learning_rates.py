@@ -52,7 +52,7 @@ STUDY = Study(
         "items": 4000,
         "validation_items": 2000,
         "seed": 0,
-        "training": {"epochs": 20, **COMMON},
+        "training": {"epochs": 10, **COMMON},
     },
     trial={
         "learning_rates": [0.001],

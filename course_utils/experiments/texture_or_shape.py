@@ -114,7 +114,7 @@ STUDY = Study(
         "items": 4000,
         "test_items": 1000,
         "seeds": 3,
-        "training": {"epochs": 12, **COMMON},
+        "training": {"epochs": 10, **COMMON},
     },
     trial={"items": 120, "test_items": 60, "seeds": 1, "training": {"epochs": 1, **COMMON}},
     jobs=_jobs,

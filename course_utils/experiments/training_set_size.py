@@ -67,7 +67,7 @@ STUDY = Study(
         "models": {
             name: {"arguments": {}, "learning_rate": LEARNING_RATES[name]} for name in MODELS
         },
-        "epochs": {"500": 60, "2000": 40, "8000": 20, "45000": 8},  # images: epochs
+        "epochs": {"500": 40, "2000": 30, "8000": 15, "32000": 6},  # images: epochs
         "validation_items": 2000,
         "test_items": None,
         "seeds": 3,

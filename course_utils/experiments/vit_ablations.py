@@ -72,7 +72,7 @@ STUDY = Study(
         "items": 10_000,
         "validation_items": 2000,
         "seeds": 3,
-        "training": {"epochs": 12, "learning_rate": LEARNING_RATES["vit_small32"], **COMMON},
+        "training": {"epochs": 8, "learning_rate": LEARNING_RATES["vit_small32"], **COMMON},
     },
     trial={
         "seeds": 1,
