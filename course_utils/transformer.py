@@ -16,14 +16,24 @@ NormOrder = Literal["pre", "post"]
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with GELU between, on every token alike: (..., dim) -> (..., dim)."""
+    """Two linear layers with GELU between, on every token alike: (..., dim) -> (..., dim).
 
-    def __init__(self, *, dim: int, hidden: int, dropout: float = 0.0) -> None:
+    `linear` is the class of both, `nn.Linear` or one that computes the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        hidden: int,
+        dropout: float = 0.0,
+        linear: type[nn.Linear] = nn.Linear,
+    ) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
+        self.fc1 = linear(dim, hidden)
         self.act = nn.GELU()
         self.drop = nn.Dropout(dropout)
-        self.fc2 = nn.Linear(hidden, dim)
+        self.fc2 = linear(hidden, dim)
 
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         return self.fc2(self.drop(self.act(self.fc1(x))))

@@ -47,6 +47,12 @@ TAUGHT |= {
     "cvt.ConvolutionalVisionTransformer": "08",
 }
 
+TAUGHT |= {
+    "measures.shift_images": "09",
+    "measures.shuffle_patches": "09",
+    "measures.linear_cka": "09",
+}
+
 
 def built_cells():
     """(lesson, package name, cell) for every tag `builds:...`."""
@@ -170,6 +176,11 @@ FUNCTIONS |= {
     "cvt.to_tokens": [(normal(2, 5, 3, 7),)],
     "cvt.to_maps": [(normal(2, 21, 5), (3, 7))],
 }
+FUNCTIONS |= {
+    "measures.shift_images": [(normal(2, 3, 5, 7), 2, -3), (normal(2, 1, 7, 5), -4, 0)],
+    "measures.shuffle_patches": [(normal(5, 3, 6, 9), 3), (normal(3, 2, 4, 10), 2, 7)],
+    "measures.linear_cka": [(normal(11, 5), normal(2, 11, 3)[1])],
+}
 CVT_EMBEDDING = {"channels": 3, "dim": 10, "patch_size": 5, "stride": 3, "padding": 1}
 MODULES |= {
     "cvt.ConvEmbedding": [(CVT_EMBEDDING, [(normal(2, 3, 13, 11),)])],
@@ -208,9 +219,10 @@ def result_and_gradients(function, arguments):
     ]
     outputs = function(*inputs)
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    outputs = tuple(out for out in outputs if torch.is_tensor(out))
-    if any(out.requires_grad for out in outputs):
-        sum(out.pow(2).sum() for out in outputs).backward()
+    outputs = tuple(out for out in outputs if torch.is_tensor(out) or isinstance(out, float))
+    learned = [out for out in outputs if torch.is_tensor(out) and out.requires_grad]
+    if learned:
+        sum(out.pow(2).sum() for out in learned).backward()
     gradients = [a.grad for a in inputs if torch.is_tensor(a) and a.requires_grad]
     return outputs, gradients
 
