@@ -99,13 +99,22 @@ def _keep(result: Mapping[str, Any], cache: Path) -> None:
         save_checkpoint(model, FOLDER / f"{name}_cifar10.safetensors", about)
 
 
-def _options(name: str, epochs: int, mix: float, **arguments: Any) -> dict[str, Any]:
+def _options(
+    name: str,
+    epochs: int,
+    augment: Mapping[str, Any],
+    *,
+    arguments: Mapping[str, Any],
+    **changes: Any,
+) -> dict[str, Any]:
+    """What `fit` and the preset are given: the studies' common recipe with `changes`."""
     return {
-        "arguments": arguments,
+        "arguments": dict(arguments),
         "epochs": epochs,
         "learning_rate": LEARNING_RATES[name],
         **COMMON,
-        "augment": {**COMMON["augment"], "mix": mix},
+        **changes,
+        "augment": {**COMMON["augment"], **augment},
     }
 
 
@@ -115,9 +124,20 @@ STUDY = Study(
         "data": "CIFAR-10: 45,000 images to train on, 5,000 to choose the epoch, the test images "
         "looked at once, with the weights of the best validation epoch rounded to float16",
         "models": {
-            "resnet_small32": _options("resnet_small32", epochs=30, mix=0.0),
-            "vit_small32": _options("vit_small32", epochs=40, mix=0.25, stem="conv"),
-            "cvt_small32": _options("cvt_small32", epochs=30, mix=0.25),
+            "resnet_small32": _options(
+                "resnet_small32",
+                20,
+                {"erase": 0.5},
+                arguments={"widths": [32, 96, 224], "depths": [1, 2, 2]},
+                learning_rate=0.004,
+                weight_decay=0.25,
+            ),
+            "vit_small32": _options(
+                "vit_small32", 40, {"mix": 0.25}, arguments={"stem": "conv"}, learning_rate=0.0015
+            ),
+            "cvt_small32": _options(
+                "cvt_small32", 30, {"mix": 0.25}, arguments={}, learning_rate=0.0015
+            ),
         },
         "items": None,
         "validation_items": None,
@@ -125,7 +145,7 @@ STUDY = Study(
         "seed": 0,
     },
     trial={
-        "models": {"resnet_small32": _options("resnet_small32", epochs=1, mix=0.0)},
+        "models": {"resnet_small32": _options("resnet_small32", 1, {}, arguments={})},
         "items": 256,
         "validation_items": 100,
         "test_items": 100,

@@ -48,7 +48,7 @@ STUDY = Study(
         "validation images, on which also the best epoch is chosen; the test images are not used",
         "models": {name: {} for name in MODELS},  # arguments besides the preset's
         "learning_rates": [0.001, 0.003, 0.009],
-        "weight_decays": [0.05, 0.25],
+        "weight_decays": [0.05],
         "items": 4000,
         "validation_items": 2000,
         "seed": 0,

@@ -62,13 +62,13 @@ STUDY = Study(
     question="Which of CNN, ViT and CvT learns more from few images, and which from many?",
     recipe={
         "data": "CIFAR-10; trained on the first images of the train split, of which the smaller "
-        "sets are parts of the larger ones; the epoch is chosen on 2,000 validation images whatever "
+        "sets are parts of the larger ones; the epoch is chosen on 1,000 validation images whatever "
         "the size, more than the smallest sets would leave over; each run is tested once",
         "models": {
             name: {"arguments": {}, "learning_rate": LEARNING_RATES[name]} for name in MODELS
         },
-        "epochs": {"500": 40, "2000": 30, "8000": 15, "32000": 6},  # images: epochs
-        "validation_items": 2000,
+        "epochs": {"500": 40, "2000": 25, "8000": 12, "32000": 5},  # images: epochs
+        "validation_items": 1000,
         "test_items": None,
         "seeds": 3,
         "training": COMMON,
