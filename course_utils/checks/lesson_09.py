@@ -363,13 +363,22 @@ def calibration_error(answer: Any) -> None:
             mistakes,
             what=f"with {bins} bins, your error",
         )
+    border = torch.tensor([0.5, 0.6, 0.75, 0.8], dtype=torch.float64)
+    got = answer(border, torch.tensor([True, False, False, True]), 4)
+    expect_close(
+        _single(got),
+        0.5125,
+        {
+            "An answer on the border of two bins belongs to the lower one: bins are (low, high].": 0.1625,
+            "An answer on the border of two bins is counted in both. It belongs to the lower one "
+            "only: bins are (low, high].": 0.475,
+        },
+        what="with confidences on the borders of bins, your error",
+    )
     sure = torch.tensor([0.75] * 4, dtype=torch.float64)
     got = answer(sure, torch.tensor([True, True, True, False]), 4)
     expect_close(
-        _single(got),
-        0.0,
-        {"An answer on the border of two bins belongs to the lower one, and to no other.": 0.75},
-        what="for a model that says 0.75 and is right 3 times of 4, your error",
+        _single(got), 0.0, what="for a model that says 0.75 and is right 3 times of 4, your error"
     )
 
 

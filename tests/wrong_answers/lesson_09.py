@@ -361,6 +361,27 @@ def loses_the_surest(confidence, right, bins):
     return total
 
 
+def puts_borders_above(confidence, right, bins):
+    total = 0.0
+    for k in range(bins):
+        last = k == bins - 1
+        inside = (confidence >= k / bins) & (last | (confidence < (k + 1) / bins))
+        if inside.any():
+            gap = abs(confidence[inside].mean() - right[inside].double().mean())
+            total += inside.sum() / len(right) * gap
+    return total
+
+
+def counts_borders_twice(confidence, right, bins):
+    total = 0.0
+    for k in range(bins):
+        inside = (confidence >= k / bins) & (confidence <= (k + 1) / bins)
+        if inside.any():
+            gap = abs(confidence[inside].mean() - right[inside].double().mean())
+            total += inside.sum() / len(right) * gap
+    return total
+
+
 def takes_means_of_empty_bins(confidence, right, bins):
     total = 0.0
     for k in range(bins):
@@ -435,6 +456,8 @@ BANK = {
         (compares_single_answers, "each single answer"),
         (makes_bins_of_equal_number, "equally many answers"),
         (loses_the_surest, "exactly 1"),
+        (puts_borders_above, "belongs to the lower one"),
+        (counts_borders_twice, "counted in both"),
         (takes_means_of_empty_bins, "empty bin has no mean"),
         (sums_over_answers, "sum over all answers"),
     ],
