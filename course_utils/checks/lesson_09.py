@@ -369,7 +369,9 @@ def calibration_error(answer: Any) -> None:
         _single(got),
         0.5125,
         {
-            "An answer on the border of two bins belongs to the lower one: bins are (low, high].": 0.1625,
+            "An answer on the border of two bins belongs to the lower one: bins are (low, high].": (
+                0.1625
+            ),
             "An answer on the border of two bins is counted in both. It belongs to the lower one "
             "only: bins are (low, high].": 0.475,
         },
