@@ -453,6 +453,7 @@ def test_answers_by_shape_and_by_texture_are_counted(tmp_path, monkeypatch):
 # --- What is recorded ---
 
 RECORDED = (
+    "learning_rates",
     "cifar10_models",
     "vit_ablations",
     "training_set_size",
@@ -475,6 +476,16 @@ def test_a_recorded_study_is_whole_and_of_the_recipe_in_the_code(name):
     jobs = study.jobs(study.recipe)
     runs = [{key: run[key] for key in job} for job, run in zip(jobs, result["runs"], strict=True)]
     assert runs == jobs
+
+
+def test_each_model_has_the_learning_rate_that_won_its_search():
+    runs = result_of("learning_rates")["runs"]
+    for model in MODELS:
+        mine = [run for run in runs if run["model"] == model]
+        best = max(mine, key=lambda run: run["accuracy"])["learning_rate"]
+        assert LEARNING_RATES[model] == best
+        rates = sorted({run["learning_rate"] for run in mine})
+        assert rates[0] < best < rates[-1]  # a winner at the rim of the grid has not been found
 
 
 def test_the_courses_checkpoints_are_those_of_the_record():

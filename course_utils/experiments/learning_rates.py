@@ -47,7 +47,7 @@ STUDY = Study(
         "data": "CIFAR-10; trained on the first images of the train split, measured on 2,000 "
         "validation images, on which also the best epoch is chosen; the test images are not used",
         "models": {name: {} for name in MODELS},  # arguments besides the preset's
-        "learning_rates": [0.001, 0.003, 0.009],
+        "learning_rates": [0.0003, 0.001, 0.003, 0.009],
         "weight_decays": [0.05],
         "items": 4000,
         "validation_items": 2000,
