@@ -288,7 +288,7 @@ ARROWS = {
     "vit": {"positions", "transformer"},
     "cnn": set(),
     "cvt": {"attention", "transformer"},
-    "weights": {"positions", "vit", "cnn", "cvt", "weights"},
+    "weights": {"positions", "vit", "cnn", "cvt", "weights", "progress"},
     "data": {"data"},
     "plotting": set(),
     "lesson": {"plotting"},

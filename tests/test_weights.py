@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import re
+import stat
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from course_utils import progress
 from course_utils.cnn import ResNet
 from course_utils.cvt import ConvolutionalVisionTransformer
 from course_utils.vit import VisionTransformer
@@ -622,6 +625,43 @@ def test_a_description_that_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"head\.bias has 7e\+04"):
         save_checkpoint(model, path, good)
     assert not path.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no umask")
+def test_a_checkpoint_can_be_read_by_whom_the_umask_allows(tmp_path):
+    before = os.umask(0o022)
+    try:
+        save_checkpoint(
+            own_model("vit_small32"),
+            tmp_path / "mine.safetensors",
+            ABOUT | {"preset": "vit_small32", "arguments": OWN["vit_small32"]},
+        )
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "mine.safetensors").stat().st_mode) == 0o644
+
+
+def test_a_write_that_fails_leaves_the_checkpoint_that_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "mine.safetensors"
+    save_checkpoint(
+        own_model("vit_small32"),
+        path,
+        ABOUT | {"preset": "vit_small32", "arguments": OWN["vit_small32"]},
+    )
+    before = path.read_bytes()
+    changed = own_model("vit_small32")
+    with torch.no_grad():
+        changed.norm.bias.add_(1)
+
+    def full(handle):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(progress.os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        save_checkpoint(
+            changed, path, ABOUT | {"preset": "vit_small32", "arguments": OWN["vit_small32"]}
+        )
+    assert path.read_bytes() == before
 
 
 def test_names_that_are_not_there_say_what_is(own_folder, tmp_path):

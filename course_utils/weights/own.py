@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from course_utils.progress import replace_file
 from course_utils.weights.checkpoint import FAMILIES, PRESETS, Checkpoint, family_of
 from course_utils.weights.files import WeightsMissing
 from course_utils.weights.transforms import Transform
@@ -55,7 +56,7 @@ def save_checkpoint(model: nn.Module, path: str | Path, about: Mapping[str, Any]
     that JSON can hold); accuracy (share of the test images, 0 ... 1).
 
     Raises `ValueError` when `about` lacks something or has more, when it does not describe `model`,
-    or when a weight is too large for float16.
+    or when a weight is too large for float16. A write that fails leaves what was there before.
     """
     missing = [key for key in NEEDED if key not in about]
     unknown = sorted(set(about) - {*NEEDED, "arguments"})
@@ -79,10 +80,10 @@ def save_checkpoint(model: nn.Module, path: str | Path, about: Mapping[str, Any]
                 f"{tensor.abs().max().item():.3g}: was the training stable?"
             )
         weights[name] = small.contiguous()
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, path, metadata={HEADER: text})
+    replace_file(Path(path), save(weights, metadata={HEADER: text}))
 
 
 def is_own(path: Path) -> bool:
