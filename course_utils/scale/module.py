@@ -1,5 +1,6 @@
 """Any model of the course or of timm as a Lightning module: what `training.fit` does, in its terms."""
 
+import math
 from typing import Any, Literal
 
 import lightning
@@ -37,6 +38,21 @@ def build_model(
         near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:8]) or "timm.list_models()"
         raise ValueError(f"timm {timm.__version__} has no model {name!r}; it has {near}")
     return timm.create_model(name, num_classes=classes, **given)
+
+
+def total_steps(trainer: lightning.Trainer) -> int:
+    """The optimizer's steps in the whole training.
+
+    `trainer.estimated_stepping_batches` says the same, but makes the loader before Lightning restores
+    where it was, and a run resumed within an epoch would begin that epoch's images anew.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if data is None or trainer.max_epochs in (None, -1):
+        return int(trainer.estimated_stepping_batches)
+    batches, limit = len(data.train_dataloader()), trainer.limit_train_batches
+    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps = trainer.max_epochs * math.ceil(batches / trainer.accumulate_grad_batches)
+    return steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
 
 
 class ImageClassifier(lightning.LightningModule):
@@ -142,7 +158,7 @@ class ImageClassifier(lightning.LightningModule):
         optimizer = kinds[given["optimizer"]](
             self.decay_groups(given["weight_decay"]), lr=given["learning_rate"]
         )
-        total = int(self.trainer.estimated_stepping_batches)
+        total = total_steps(self.trainer)
         rate = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: schedule(step, total, given["warmup"])
         )
