@@ -104,6 +104,25 @@ class Doomed(lightning.Callback):
         Mortal.count("epoch end")
 
 
+class Record(lightning.Callback):
+    """Notes the loss and the gradients of every step, and writes them when the training ends."""
+
+    def __init__(self, folder: str):
+        self.folder, self.losses, self.gradients = folder, [], []
+
+    def on_after_backward(self, trainer, pl_module):
+        self.gradients.append({n: p.grad.clone() for n, p in pl_module.named_parameters()})
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, *args):
+        self.losses.append(outputs["loss"].detach())
+
+    def on_train_end(self, trainer, pl_module):
+        measured = {k: v.detach().clone() for k, v in trainer.callback_metrics.items()}
+        noted = {"losses": self.losses, "gradients": self.gradients, "metrics": measured}
+        noted["weights"] = pl_module.state_dict()
+        torch.save(noted, f"{self.folder}/rank{trainer.global_rank}.pt")
+
+
 def doom(monkey):
     """Make every writing of a file, and every run of the module, count."""
     real = checkpoints.replace_file

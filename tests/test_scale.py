@@ -1,4 +1,4 @@
-"""Training on Lightning: what each process sees, the module against plain PyTorch, files without code."""
+"""Training on Lightning: what each process sees, the module against PyTorch, files without code."""
 
 import math
 import os
@@ -45,7 +45,7 @@ def test_an_epoch_sees_no_image_twice_and_the_next_has_another_order():
     assert len(loader) == 7
     epochs = [[batch.labels.tolist() for batch in loader] for _ in range(3)]
     for epoch in epochs:
-        flat = sum(epoch, [])
+        flat = [label for labels in epoch for label in labels]
         assert len(set(flat)) == len(flat) == 28
     assert epochs[0] != epochs[1] != epochs[2]
     again, other = numbered(batch_size=4), numbered(batch_size=4, seed=1)
@@ -87,7 +87,7 @@ def test_evaluation_sees_each_image_once_in_as_many_batches_everywhere(world, ba
 def test_too_few_images_are_refused():
     with pytest.raises(ValueError, match=r"10 x 3 = 30 images; there are 29 .* smaller batch_size"):
         numbered(batch_size=10, world_size=3)
-    with pytest.raises(ValueError, match="each of 30 processes needs an image.* there are 29"):
+    with pytest.raises(ValueError, match=r"each of 30 processes needs an image.* there are 29"):
         EvaluationBatches(ROWS, ROWS, batch_size=1, world_size=30)
 
 
@@ -97,13 +97,21 @@ def test_too_few_images_are_refused():
 def test_batches_are_transformed_and_augmented_by_their_own_seed():
     augment = Augment(crop=2, flip=True, mix=1.0)
     data = ImageData(
-        name="shapes", items=40, size=8, batch_size=7, mean=[0.3, 0.4, 0.5], std=[0.2], augment=augment
+        name="shapes",
+        items=40,
+        size=8,
+        batch_size=7,
+        mean=[0.3, 0.4, 0.5],
+        std=[0.2],
+        augment=augment,
     )
     data.setup("fit")
     batch = next(iter(data.train_dataloader()))
     torch.manual_seed(batch.draw)
     plain = batch.images.float() / 255
-    expected = augment((plain - torch.tensor([0.3, 0.4, 0.5])[:, None, None]) / 0.2, batch.labels, 12)
+    expected = augment(
+        (plain - torch.tensor([0.3, 0.4, 0.5])[:, None, None]) / 0.2, batch.labels, 12
+    )
     torch.manual_seed(0)  # whatever was drawn before
     torch.testing.assert_close(data.on_after_batch_transfer(batch, 0), expected)
     held = next(iter(data.val_dataloader()))
@@ -183,9 +191,7 @@ def test_a_step_is_pytorchs(optimizer, monkeypatch):
             value.backward()
             optimizer_.step()
         scheduler.step()
-    torch.testing.assert_close(
-        dict(module.model.state_dict()), dict(other.state_dict())
-    )
+    torch.testing.assert_close(dict(module.model.state_dict()), dict(other.state_dict()))
 
 
 def test_sharded_names_decay_as_whole_ones_do():
@@ -242,19 +248,19 @@ class Payload:
 def test_code_in_a_checkpoint_is_not_run_even_if_asked_for(tmp_path):
     files, path = SafeFiles(), tmp_path / "bad.ckpt"
     torch.save({"state_dict": Payload(tmp_path / "run")}, path)
-    with pytest.raises(ValueError, match=r"bad.ckpt is damaged or holds Python objects"):
+    with pytest.raises(ValueError, match=r"bad\.ckpt is damaged or holds Python objects"):
         files.load_checkpoint(path, weights_only=False)
     assert not (tmp_path / "run").exists()
 
 
 def test_damaged_and_missing_checkpoints_are_named(tmp_path):
     files, path = SafeFiles(), tmp_path / "folder" / "one.ckpt"
-    with pytest.raises(FileNotFoundError, match="no checkpoint .*one.ckpt: leave ckpt_path out"):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint .*one\.ckpt: leave ckpt_path out"):
         files.load_checkpoint(path)
     files.save_checkpoint({"state_dict": {"a": torch.arange(3)}}, path)
     assert torch.equal(files.load_checkpoint(path)["state_dict"]["a"], torch.arange(3))
     path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(ValueError, match="one.ckpt is damaged .* begin anew without ckpt_path"):
+    with pytest.raises(ValueError, match=r"one\.ckpt is damaged .* begin anew without ckpt_path"):
         files.load_checkpoint(path)
 
 

@@ -40,7 +40,9 @@ def test_table_1s_sizes():
     assert base.parameters == 86_567_656
     large = vit_costs(dim=1024, depth=24, heads=16, num_classes=0)
     huge = vit_costs(dim=1280, depth=32, heads=16, patch_size=14)
-    assert large.parameters / 1e6 == pytest.approx(307, rel=0.02)  # theirs has a head, and patches of 32
+    assert large.parameters / 1e6 == pytest.approx(
+        307, rel=0.02
+    )  # theirs has a head, and patches of 32
     assert huge.parameters / 1e6 == pytest.approx(632, rel=0.001)
 
 
@@ -123,7 +125,8 @@ def test_the_largest_batch_fits_and_one_more_does_not():
     for precision in ("32-true", "bf16-mixed"):
         most = largest_batch(costs, room, precision=precision)
         totals = [
-            training_memory(costs, batch_size=n, precision=precision).total for n in (most, most + 1)
+            training_memory(costs, batch_size=n, precision=precision).total
+            for n in (most, most + 1)
         ]
         assert totals[0] <= room < totals[1]
     assert largest_batch(costs, 1e9) == 0
@@ -131,7 +134,9 @@ def test_the_largest_batch_fits_and_one_more_does_not():
 
 def test_plans_that_cannot_be_are_refused():
     costs = vit_costs(**SMALL)
-    with pytest.raises(ValueError, match="utilization is a share, above 0 and up to 1.*got 30 and 8"):
+    with pytest.raises(
+        ValueError, match=r"utilization is a share, above 0 and up to 1.*got 30 and 8"
+    ):
         training_hours(1e18, peak=1e12, accelerators=8, utilization=30)
     with pytest.raises(ValueError, match="must be >= 1; got 0 and 1"):
         training_memory(costs, batch_size=0)

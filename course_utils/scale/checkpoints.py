@@ -37,7 +37,9 @@ class SafeFiles(TorchCheckpointIO):
     ) -> dict[str, Any]:
         """Read what was written. Raises `FileNotFoundError`; `ValueError` for a damaged file."""
         if not Path(path).is_file():
-            raise FileNotFoundError(f"there is no checkpoint {path}: leave ckpt_path out to begin anew")
+            raise FileNotFoundError(
+                f"there is no checkpoint {path}: leave ckpt_path out to begin anew"
+            )
         try:
             return torch.load(path, map_location=map_location, weights_only=True)
         except OSError:

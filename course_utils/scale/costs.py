@@ -12,7 +12,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-
 @dataclass(frozen=True)
 class Costs:
     """Numbers for one image.

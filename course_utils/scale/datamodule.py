@@ -1,8 +1,7 @@
 """The course's data sets as Lightning takes them: bytes to the accelerator, everything else there."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import lightning
 import torch
@@ -65,7 +64,9 @@ class ImageData(lightning.LightningDataModule):
                 f"path goes with name=folder, and only with it; got name={name!r}, path={path!r}"
             )
         if items is not None and name not in ("cifar10", "shapes"):
-            raise ValueError(f"items can be chosen of cifar10 and shapes; {name} gives all: omit it")
+            raise ValueError(
+                f"items can be chosen of cifar10 and shapes; {name} gives all: omit it"
+            )
         self.name, self.path, self.size, self.items = name, path, size, items
         self.batch_size, self.evaluation_batch_size = batch_size, evaluation_batch_size
         self.mean, self.std, self.augment, self.seed = tuple(mean), tuple(std), augment, seed

@@ -113,14 +113,15 @@ class ImageClassifier(lightning.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (batch, classes), at least float32."""
-        return at_least_float32(self.model(images))
+        return at_least_float32(self.model(images.to(self.dtype)))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """The loss of one batch; its mean over the processes is logged once an epoch."""
         images, targets = batch
-        loss = F.cross_entropy(
-            self(images), targets, label_smoothing=self.hparams["label_smoothing"]
-        )
+        logits = self(images)
+        if targets.is_floating_point():  # shares of classes
+            targets = targets.to(logits.dtype)
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.hparams["label_smoothing"])
         self.log(
             "train_loss",
             loss,

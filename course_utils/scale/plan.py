@@ -139,16 +139,12 @@ _LARGE = {"dim": 1024, "depth": 24, "heads": 16}
 _HUGE = {"dim": 1280, "depth": 32, "heads": 16, "patch_size": 14}
 _DOSOVITSKIY = "Dosovitskiy et al. 2021, table 6"
 PUBLISHED: dict[str, PublishedRun] = {
-    "ViT-B/32, JFT": PublishedRun(
-        vit_costs(patch_size=32), JFT_300M, 7, _DOSOVITSKIY, exaflops=55
-    ),
+    "ViT-B/32, JFT": PublishedRun(vit_costs(patch_size=32), JFT_300M, 7, _DOSOVITSKIY, exaflops=55),
     "ViT-B/16, JFT": PublishedRun(vit_costs(), JFT_300M, 7, _DOSOVITSKIY, exaflops=224),
     "ViT-L/32, JFT": PublishedRun(
         vit_costs(**_LARGE, patch_size=32), JFT_300M, 7, _DOSOVITSKIY, exaflops=196
     ),
-    "ViT-L/16, JFT": PublishedRun(
-        vit_costs(**_LARGE), JFT_300M, 14, _DOSOVITSKIY, exaflops=1567
-    ),
+    "ViT-L/16, JFT": PublishedRun(vit_costs(**_LARGE), JFT_300M, 14, _DOSOVITSKIY, exaflops=1567),
     "ViT-H/14, JFT": PublishedRun(
         vit_costs(**_HUGE),
         JFT_300M,
