@@ -132,7 +132,7 @@ def test_the_largest_batch_fits_and_one_more_does_not():
     assert largest_batch(costs, 1e9) == 0
 
 
-def test_plans_that_cannot_be_are_refused():
+def test_plans_that_cannot_be_are_refused(without_shape_types):
     costs = vit_costs(**SMALL)
     with pytest.raises(
         ValueError, match=r"utilization is a share, above 0 and up to 1.*got 30 and 8"

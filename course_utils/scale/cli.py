@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> ScaleCLI:
         auto_configure_optimizers=False,
         load_from_checkpoint_support=False,  # hyper-parameters as the module got them, no more
         save_config_kwargs={"overwrite": True},
+        parser_kwargs={"allow_abbrev": False},  # or half a name would be taken for the whole
     )
 
 
