@@ -302,6 +302,7 @@ ARROWS = {
         "measures", "augmentation", "evaluation", "training", "data", "lesson", "progress",
         "experiments",
     },
+    "scale": {"augmentation", "data", "evaluation", "progress", "scale", "training", "weights"},
     "checks": {
         "tokenizers", "positions", "attention", "transformer", "data", "lesson", "progress",
         "checks", "cnn",
