@@ -283,7 +283,8 @@ ARROWS = {
     "cnn": set(),
     "cvt": {"attention", "transformer"},
     "weights": {"positions", "vit", "cnn", "cvt", "weights"},
-    "data": {"data"},
+    "images": set(),
+    "data": {"data", "images"},
     "plotting": set(),
     "lesson": {"plotting"},
     "progress": set(),
@@ -291,6 +292,8 @@ ARROWS = {
     "evaluation": set(),
     "measures": set(),
     "training": {"augmentation", "evaluation", "lesson", "progress"},
+    "features": {"images", "weights", "vit", "cnn", "cvt", "evaluation", "lesson", "progress", "features"},
+    "search": {"features", "progress", "search"},
     "experiments": {
         "tokenizers", "positions", "attention", "transformer", "vit", "cnn", "cvt", "weights",
         "measures", "augmentation", "evaluation", "training", "data", "lesson", "progress",
@@ -327,7 +330,16 @@ def test_arrows_point_one_way(path):
     assert imported_modules(path) <= ARROWS[name]
 
 
-HEAVY = ("transformers", "timm", "sklearn", "skimage", "tokenizers", "torchvision", "lightning")
+HEAVY = (
+    "transformers",
+    "timm",
+    "sklearn",
+    "skimage",
+    "tokenizers",
+    "torchvision",
+    "lightning",
+    "faiss",
+)
 LIGHT = ["tokenizers", "progress", "lesson"]
 ALL = [p.stem for p in modules() if p.parent.name == "course_utils"]
 
