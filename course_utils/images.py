@@ -190,7 +190,9 @@ def _why_not_an_image(file: BinaryIO) -> str:
     file.seek(0)
     start = file.read(32)
     if start[4:8] == b"ftyp":
-        return "HEIC, AVIF or a film, which this Pillow cannot read: convert it, or pip install pillow-heif"
+        return (
+            "HEIC, AVIF or a film, which Pillow cannot read: convert it, or pip install pillow-heif"
+        )
     if start.startswith(BEGINNINGS):
         return "truncated or damaged: it begins like an image, and its header is not whole"
     return f"not an image, or of a kind that Pillow does not know: it begins with {start[:12]!r}"

@@ -248,7 +248,7 @@ def test_a_folder_s_images_come_in_natural_order_and_the_rest_is_told(tmp_path):
     assert relative == ["2.png", "10.png", "B/02.JPEG", "b/1.jpg", "b/x.heic", "dangling.png"]
     ignored = {str(path.relative_to(tmp_path)) for path in found.ignored}
     assert ignored == {*others, ".git", "elsewhere"}
-    with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
         find_images(tmp_path / "nowhere")
 
 

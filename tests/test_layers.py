@@ -292,7 +292,7 @@ ARROWS = {
     "evaluation": set(),
     "measures": set(),
     "training": {"augmentation", "evaluation", "lesson", "progress"},
-    "features": {"images", "weights", "vit", "cnn", "cvt", "evaluation", "lesson", "progress", "features"},
+    "features": {"images", "weights", "evaluation", "lesson", "progress", "features"},
     "search": {"features", "progress", "search"},
     "experiments": {
         "tokenizers", "positions", "attention", "transformer", "vit", "cnn", "cvt", "weights",

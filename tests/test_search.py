@@ -1,4 +1,4 @@
-"""Image search: exactly scikit-learn's ranking, whatever the batches; FAISS behind the same interface."""
+"""Image search: scikit-learn's ranking, whatever the batches; FAISS behind the same interface."""
 
 import json
 

@@ -50,7 +50,7 @@ class ImageIndex:
         model: str | None = None,
         **options: Any,
     ) -> "ImageIndex":
-        """An index of `vectors`: a tensor, or what `extract_features` returned, with its paths as labels.
+        """An index of `vectors`: a tensor, or `Features`, with their paths as labels.
 
         Raises `ValueError` as `add` does.
         """
