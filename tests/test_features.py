@@ -21,7 +21,7 @@ from course_utils.cvt import ConvolutionalVisionTransformer
 from course_utils.features import FeatureModel, cache, extract_features, feature_model, reading
 from course_utils.images import ImageUnreadable
 from course_utils.vit import VisionTransformer
-from course_utils.weights import Pretrained, Transform, WeightsMissing, load_pretrained
+from course_utils.weights import Pretrained, Transform, WeightsMissing, describe, load_pretrained
 
 SIDE, CLASSES = 28, 5
 READY = Transform(size=(SIDE, SIDE), mean=(0.3, 0.4, 0.5), std=(0.2, 0.1, 0.3))
@@ -486,17 +486,15 @@ def test_no_more_than_a_few_batches_are_in_memory():
     assert batch_size < most <= 4 * batch_size + workers
 
 
-def test_an_interruption_ends_the_threads(folder):
+def test_an_interruption_ends_the_threads():
     before = threading.active_count()
 
-    class Stop(nn.Module):
-        head = nn.Identity()
-
-        def forward(self, images):
-            raise KeyboardInterrupt
+    def stop(images):
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        extract_features(pixels(50), Stop(), transform=READY, batch_size=2)
+        model = FeatureModel(nn.Identity(), READY, stop, "stops")
+        extract_features(pixels(50), model, batch_size=2)
     assert threading.active_count() == before
 
 

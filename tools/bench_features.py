@@ -54,9 +54,8 @@ def write_photographs(folder: Path, count: int) -> list[Path]:
     files = []
     for i in range(count):
         picture = pictures[i % len(pictures)]
-        top, left = (
-            int(rng.integers(0, s - n + 1)) for s, n in zip(picture.shape, (300, 400), strict=False)
-        )
+        top = int(rng.integers(0, picture.shape[0] - 299))
+        left = int(rng.integers(0, picture.shape[1] - 399))
         crop = Image.fromarray(picture[top : top + 300, left : left + 400])
         files.append(folder / f"{i}.jpg")
         crop.resize(SIZE[::-1]).save(files[-1], quality=90)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,7 +54,7 @@ def extract_features(
     An image that cannot be read is an error that names it, or with on_error="skip" one line of
     `errors` in the result. "bfloat16" is about twice as fast where the processor has it, and its
     vectors have a cosine of more than 0.999 to float32's. The device is a GPU where there is one;
-    a module is put back where it was. Pixels of at most some four batches are in memory at a time.
+    a module is put back where it was. Pixels of at most some five batches are in memory at a time.
 
     Vectors of files are kept in `cache`, a folder ("auto": `COURSE_CACHE` or the user's cache; None:
     nowhere), by the content of the file and by model, preprocessing and precision. A run that was
@@ -68,12 +68,14 @@ def extract_features(
     images = make_source(source)
     chosen = feature_model(model, transform)
     as_is = transform is not None and not isinstance(transform, Transform)
-    kept = _cache(chosen, cache, precision_name, in_memory=not isinstance(images.get(0), Path))
+    kept = _cache(chosen, cache, precision_name, images.in_memory)
     reader = Reader(images, chosen.transform, as_is, kept)
     threads = workers or _cores()
     stream = in_order(reader, images.size, threads, ahead=2 * batch_size + threads)
     todo = _Work(chosen, images.size, batch_size, kept, on_error)
-    with _ready(chosen.module, device or _best_device()), precision(precision_name, chosen.module):
+    short = precision_name != "float32"
+    in_precision = precision(precision_name, chosen.module) if short else nullcontext()
+    with _ready(chosen.module, device or _best_device()), in_precision:
         try:
             for _ in progress_bar(range(images.size), "feature vectors"):
                 todo.take(next(stream))

@@ -30,7 +30,7 @@ def load(name: str | Path) -> tuple[nn.Module, Transform]:
     path = Path(name).expanduser()
     if text in set(CHECKPOINTS) or path.is_file():
         return load_pretrained(name), describe(name).transform
-    if path.is_dir() or is_hub_name(text):
+    if path.is_dir() or (is_hub_name(text) and not text.startswith("torchvision/")):
         return _from_folder(locate(name), name)
     if isinstance(name, str):
         for loader in (_from_torchvision, _from_timm):

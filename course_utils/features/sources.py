@@ -26,6 +26,7 @@ class Source:
     size: int
     get: Callable[[int], Any]
     ignored: tuple[Path, ...] = ()
+    in_memory: bool = True  # at least one of them
 
 
 def make_source(source: Any) -> Source:
@@ -72,7 +73,9 @@ def _of_list(items: Sequence[Any] | Tensor | np.ndarray, ignored: tuple[Path, ..
         item = items[row]
         return Path(item).expanduser() if isinstance(item, str | os.PathLike) else item
 
-    return Source(len(items), get, ignored)
+    arrays = torch.is_tensor(items) or isinstance(items, np.ndarray)
+    in_memory = arrays or not all(isinstance(item, str | os.PathLike) for item in items)
+    return Source(len(items), get, ignored, in_memory)
 
 
 def _of_data_set(data: Any) -> Source:
