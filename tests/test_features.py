@@ -492,8 +492,8 @@ def test_an_interruption_ends_the_threads():
     def stop(images):
         raise KeyboardInterrupt
 
+    model = FeatureModel(nn.Identity(), READY, stop, "stops")
     with pytest.raises(KeyboardInterrupt):
-        model = FeatureModel(nn.Identity(), READY, stop, "stops")
         extract_features(pixels(50), model, batch_size=2)
     assert threading.active_count() == before
 
