@@ -815,7 +815,9 @@ def test_resnet18_is_torchvisions_with_512_numbers(tmp_path, monkeypatch):
     torch.testing.assert_close(got.vectors, expected)
 
 
-def test_a_name_whose_weights_cannot_be_had_says_what_can(tmp_path, monkeypatch):
+def test_a_name_whose_weights_cannot_be_had_says_what_can(
+    tmp_path, monkeypatch, without_shape_types
+):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     with pytest.raises(
