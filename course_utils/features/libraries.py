@@ -162,8 +162,10 @@ def _timm_model(name: str) -> tuple[nn.Module, Transform]:
     import timm
 
     try:
-        module = timm.create_model(name, pretrained=True, num_classes=0).eval()
+        module = timm.create_model(name, pretrained=True).eval()
     except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "No pretrained weights" not in str(error):
+            raise
         raise WeightsMissing(
             f"timm's {name} is neither on this machine nor can it be downloaded ({error}): connect to "
             "the internet once, or give the path of a folder with config.json and weights"
