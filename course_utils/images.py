@@ -162,6 +162,7 @@ def _may_be_transparent(image: "Image") -> bool:
 def _to_bytes(values: np.ndarray, file_format: str | None) -> np.ndarray:
     """Gray values of 16 or 32 bits, or floats, to 0 ... 255."""
     low, high = float(values.min()), float(values.max())
+    whites: tuple[int, ...]
     if values.dtype.kind == "f":
         whites = (1, 255, 65535)
     elif values.dtype.itemsize == 4 and file_format == "TIFF":

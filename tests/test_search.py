@@ -1,6 +1,8 @@
 """Image search: scikit-learn's ranking, whatever the batches; FAISS behind the same interface."""
 
+import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,8 +115,9 @@ def test_a_cell_with_too_few_vectors_is_no_reason_for_no_answer():
 
 
 def test_labels_are_the_paths_and_follow_the_rows():
-    index = ImageIndex.build(features(torch.eye(3)))
-    assert index.labels == ["0", "1", "2"]
+    found = dataclasses.replace(features(torch.eye(3)), paths=(Path("a.png"), 7, Path("b/c.png")))
+    assert ImageIndex.build(found).labels == ["a.png", "7", str(Path("b/c.png"))]
+    assert ImageIndex.build(torch.eye(3)).labels == ["0", "1", "2"]
     named = ImageIndex.build(torch.eye(3), ["cat", "dog", "bird"])
     rows = named.search(torch.tensor([[0.0, 2.0, 1.0]]), k=2).rows
     assert named.labels_of(rows) == [["dog", "bird"]]
