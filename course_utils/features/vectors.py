@@ -6,6 +6,7 @@ the tokens, whichever the model's classifier was trained on.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,8 @@ def vector_function(module: nn.Module) -> VectorFunction:
     Raises `ValueError` for a module in which no last layer can be told.
     """
     if is_timm(module):
-        return lambda images: module.forward_head(module.forward_features(images), pre_logits=True)
+        timms: Any = module  # its two calls are not nn.Module's
+        return lambda images: timms.forward_head(timms.forward_features(images), pre_logits=True)
     head = _last_layer(module)
     if is_huggingface(module):
         if head is None:
