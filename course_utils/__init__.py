@@ -10,10 +10,13 @@ vit           patches, the Vision Transformer, presets                     lesso
 cnn           convolution by hand, residual networks, presets              lesson 7
 cvt           the Convolutional vision Transformer, presets                lesson 8
 weights       published checkpoints and the course's own into these models
+images        image files as they come: turned, gray, broken
 data          text, digits and photographs that need no network
 augmentation  crop, flip, erase, mixup, cutmix: on whole batches
 evaluation    loss, accuracy and all logits of a model; bfloat16
 training      fit: the loop, its schedule, runs that go on where they were
+features      feature vectors of images from any source, by any model      lesson 10
+search        an index of vectors: exact, or approximate with FAISS        lesson 10
 measures      calibration, similarity of layers, moved and shuffled images   lesson 9
 plotting      figures from plain arrays, each with its description in words
 lesson        what a notebook needs around the teaching

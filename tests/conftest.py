@@ -20,6 +20,7 @@ OFFLINE = ROOT / "tools" / "offline"
 os.environ["COURSE_QUIET"] = "1"  # no progress bars: their output is never twice the same
 os.environ["OMP_NUM_THREADS"] = "2"  # sums in another order differ in the last digits
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["COURSE_CACHE"] = ""  # feature vectors are kept nowhere but where a test says
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])]
 )

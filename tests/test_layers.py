@@ -289,7 +289,8 @@ ARROWS = {
     "cnn": set(),
     "cvt": {"attention", "transformer"},
     "weights": {"positions", "vit", "cnn", "cvt", "weights", "progress"},
-    "data": {"data"},
+    "images": set(),
+    "data": {"data", "images"},
     "plotting": set(),
     "lesson": {"plotting"},
     "progress": set(),
@@ -297,6 +298,8 @@ ARROWS = {
     "evaluation": set(),
     "measures": set(),
     "training": {"augmentation", "evaluation", "lesson", "progress"},
+    "features": {"images", "weights", "evaluation", "lesson", "progress", "features"},
+    "search": {"features", "progress", "search"},
     "experiments": {
         "tokenizers", "positions", "attention", "transformer", "vit", "cnn", "cvt", "weights",
         "measures", "augmentation", "evaluation", "training", "data", "lesson", "progress",
@@ -334,7 +337,16 @@ def test_arrows_point_one_way(path):
     assert imported_modules(path) <= ARROWS[name]
 
 
-HEAVY = ("transformers", "timm", "sklearn", "skimage", "tokenizers", "torchvision", "lightning")
+HEAVY = (
+    "transformers",
+    "timm",
+    "sklearn",
+    "skimage",
+    "tokenizers",
+    "torchvision",
+    "lightning",
+    "faiss",
+)
 LIGHT = ["tokenizers", "progress", "lesson"]
 ALL = [p.stem for p in modules() if p.parent.name == "course_utils"]
 

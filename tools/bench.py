@@ -10,6 +10,7 @@ import platform
 from importlib.metadata import version
 
 import bench_attention
+import bench_features
 import bench_models
 import bench_tokenizers
 from nbtools import ROOT
@@ -31,7 +32,8 @@ def table(rows: list[dict]) -> str:
 
 
 def main() -> None:
-    rows = [*bench_attention.measure(), *bench_models.measure(), *bench_tokenizers.measure()]
+    parts = (bench_attention, bench_models, bench_tokenizers, bench_features)
+    rows = [row for part in parts for row in part.measure()]
     result = {
         "recipe": "make bench: ours and theirs in turn in one run; ratio = median over the turns of "
         "ours / theirs, target = the most it may be",

@@ -63,7 +63,7 @@ def row(name: str, values: dict[str, list[float]], unit: str, target: float) -> 
     digits = 4 if unit == "s" else 1
     return {
         "name": name,
-        "against": IN_WORDS[best],
+        "against": IN_WORDS.get(best, best),
         "target": target,
         "ratio": round(statistics.median(ratios), 3),
         f"ours_{unit}": round(middle["ours"], digits),

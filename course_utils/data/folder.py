@@ -1,6 +1,5 @@
 """Anybody's own images: one folder, in it a folder for each class."""
 
-import re
 from pathlib import Path
 from typing import Literal
 
@@ -8,9 +7,8 @@ import numpy as np
 import torch
 
 from course_utils.data.splits import LabeledImages, Split, check_split
+from course_utils.images import ENDINGS, ImageUnreadable, natural_order, open_image
 
-# What Pillow reads everywhere; other files (notes, .DS_Store) are passed over.
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 FEWEST = 3
 
 
@@ -52,19 +50,13 @@ def image_folder(
     return LabeledImages(stacked, torch.tensor(labels), tuple(folder.name for folder in folders))
 
 
-def _natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """A key that puts 2 before 10; the name itself decides between `1` and `01`."""
-    parts = re.findall(r"(\d+)|(\D+)", path.name)
-    return [(0, int(n), "") if n else (1, 0, text.lower()) for n, text in parts], path.name
-
-
 def _class_folders(path: Path) -> list[Path]:
     if not path.is_dir():
         raise FileNotFoundError(
             f"there is no folder {path}: give the folder that holds one folder of images per class"
         )
     entries = [entry for entry in path.iterdir() if not entry.name.startswith((".", "__"))]
-    folders = sorted((entry for entry in entries if entry.is_dir()), key=_natural)
+    folders = sorted((entry for entry in entries if entry.is_dir()), key=natural_order)
     if not folders:
         raise ValueError(
             f"{path} has no folders in it: put the images of each class into a folder of its own, "
@@ -84,7 +76,7 @@ def _image_files(folder: Path) -> list[Path]:
             f"class {folder.name} has {len(files)} images ({', '.join(ENDINGS)}): three splits need "
             f"{FEWEST} or more: add images, or take the folder {folder} away"
         )
-    return sorted(files, key=lambda file: [_natural(Path(part)) for part in file.parts])
+    return sorted(files, key=natural_order)
 
 
 def _part_of(files: list[Path], split: Split, seed: int) -> list[Path]:
@@ -105,15 +97,13 @@ def _read(file: Path, size: int, on_error: str) -> np.ndarray | None:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(file) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-        # Scales and crops the middle at once.
-        return np.array(ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        image = open_image(file)
+    except ImageUnreadable as error:
         if on_error == "skip":
-            warnings.warn(f"{file} is left out: {error}", stacklevel=3)
+            warnings.warn(f"{file} is left out: {error.reason}", stacklevel=3)
             return None
         raise ValueError(
-            f"{file} cannot be read as an image ({error}): repair it or take it away, or leave such "
-            'files out with on_error="skip"'
+            f'{error}: repair it or take it away, or leave such files out with on_error="skip"'
         ) from error
+    # Scales and crops the middle at once.
+    return np.array(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC))

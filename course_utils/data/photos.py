@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_utils.data.splits import folder_of
+from course_utils.images import open_image
 
 # The photographs that come inside two libraries' wheels: name -> (library, file).
 PHOTOS = {
@@ -27,8 +28,6 @@ def photo(name: str | Path) -> Float[Tensor, "3 height width"]:
     Or the path of an image file of your own; one that a phone has stored turned is turned upright.
     Raises `ValueError` for what is neither a name nor a file.
     """
-    from PIL import Image, ImageOps
-
     if name in PHOTOS:
         library, file = PHOTOS[str(name)]
         path = folder_of(library) / file
@@ -39,9 +38,8 @@ def photo(name: str | Path) -> Float[Tensor, "3 height width"]:
                 f"there is no photograph {str(name)!r}; there are: {', '.join(PHOTOS)}, or give the "
                 "path of an image file"
             )
-    with Image.open(path) as image:
-        pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    return torch.from_numpy(pixels).permute(2, 0, 1).float().div(255.0)
+    pixels = torch.from_numpy(np.array(open_image(path)))
+    return pixels.permute(2, 0, 1).float().div(255.0)
 
 
 def photos() -> dict[str, Float[Tensor, "3 height width"]]:

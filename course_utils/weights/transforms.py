@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Interpolation = Literal["bilinear", "bicubic"]
 
+LONG = 16  # an image that is resized to this many times the pixels that are kept
+
 
 @dataclass(frozen=True)
 class Transform:
@@ -57,8 +59,29 @@ class Transform:
         image = ImageOps.exif_transpose(image).convert("L" if len(self.mean) == 1 else "RGB")
         height, width = self._resized(image.height, image.width)
         if (image.height, image.width) != (height, width):
-            image = image.resize((width, height), Image.Resampling[self.interpolation.upper()])
+            box, height, width = self._seen(image.height, image.width, height, width)
+            resample = Image.Resampling[self.interpolation.upper()]
+            image = image.resize((width, height), resample, box=box)
         return self._from_bytes(torch.from_numpy(np.array(image)))
+
+    def _seen(
+        self, old_height: int, old_width: int, height: int, width: int
+    ) -> tuple[tuple[float, float, float, float], int, int]:
+        """The part (left, top, right, bottom) of an image to resize, and to which height and width.
+
+        All of it, unless it is so long that most of it would be resized only to be cut off: an image
+        of 10,000 x 1 pixels would have 500 million. The filter still sees what is outside the part.
+        """
+        if height * width <= LONG * self.size[0] * self.size[1]:
+            return (0, 0, old_width, old_height), height, width
+        top, left = (
+            round((side - wanted) / 2)
+            for side, wanted in zip((height, width), self.size, strict=True)
+        )
+        down, across = old_height / height, old_width / width
+        right = min(old_width, (left + self.size[1]) * across)
+        bottom = min(old_height, (top + self.size[0]) * down)
+        return (left * across, top * down, right, bottom), *self.size
 
     def _from_bytes(self, pixels: Tensor) -> Tensor:
         """(height, width) or (height, width, channels) of bytes -> (channels, height, width)."""
