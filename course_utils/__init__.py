@@ -15,6 +15,8 @@ augmentation  crop, flip, erase, mixup, cutmix: on whole batches
 evaluation    loss, accuracy and all logits of a model; bfloat16
 training      fit: the loop, its schedule, runs that go on where they were
 measures      calibration, similarity of layers, moved and shuffled images   lesson 9
+regions       regions of interest, proposals, a small detector             lesson 11
+explain       attention maps, rollout, Grad-CAM, and their faithfulness    lesson 12
 plotting      figures from plain arrays, each with its description in words
 lesson        what a notebook needs around the teaching
 progress      which exercises were passed, kept in the learner's own folder

@@ -43,7 +43,7 @@ def evaluate(
         raise ValueError("evaluate needs images to classify; got 0")
     first = next(model.parameters())
     logits, labels = [], []
-    with _in_eval_mode(model), precision(precision_name, model):
+    with in_eval_mode(model), precision(precision_name, model):
         for rows in torch.arange(len(data)).split(batch_size):
             images, answers = data[rows]
             images = images.to(first)
@@ -60,7 +60,7 @@ def at_least_float32(logits: Tensor) -> Tensor:
 
 
 @contextmanager
-def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+def in_eval_mode(model: nn.Module) -> Iterator[None]:
     """Every layer in eval mode, and afterwards each in the mode it was in: some may be frozen."""
     training = [module for module in model.modules() if module.training]
     model.eval()
@@ -75,7 +75,7 @@ def _in_eval_mode(model: nn.Module) -> Iterator[None]:
 def count_classes(model: nn.Module, data: Data) -> int:
     """How many classes the model tells apart: the width of its logits."""
     images, _ = data[torch.arange(1)]
-    with _in_eval_mode(model):
+    with in_eval_mode(model):
         return model(images.to(next(model.parameters()))).shape[-1]
 
 

@@ -291,6 +291,8 @@ ARROWS = {
     "evaluation": set(),
     "measures": set(),
     "training": {"augmentation", "evaluation", "lesson", "progress"},
+    "explain": {"evaluation", "explain"},
+    "regions": {"cnn", "regions"},
     "experiments": {
         "tokenizers", "positions", "attention", "transformer", "vit", "cnn", "cvt", "weights",
         "measures", "augmentation", "evaluation", "training", "data", "lesson", "progress",
