@@ -292,11 +292,11 @@ ARROWS = {
     "measures": set(),
     "training": {"augmentation", "evaluation", "lesson", "progress"},
     "explain": {"evaluation", "explain"},
-    "regions": {"cnn", "regions"},
+    "regions": {"cnn", "data", "evaluation", "lesson", "regions", "training"},
     "experiments": {
         "tokenizers", "positions", "attention", "transformer", "vit", "cnn", "cvt", "weights",
         "measures", "augmentation", "evaluation", "training", "data", "lesson", "progress",
-        "experiments",
+        "experiments", "explain",
     },
     "checks": {
         "tokenizers", "positions", "attention", "transformer", "data", "lesson", "progress",
