@@ -54,11 +54,13 @@ def _run(recipe: Recipe, job: Job, cache: Path) -> dict[str, Any]:
     options = dict(recipe["models"][job["model"]])
     methods = options.pop("methods")
     model = build_model(job["model"], job["seed"], num_classes=len(recipe["classes"]))
-    drawn = [
-        draw(recipe, split, recipe[items], job["seed"] if split == "train" else 0)
-        for split, items in (("train", "items"), ("validation", "test_items"))
-    ]
-    train, validation = (NormalizedImages(d.images, d.labels, MEAN, STD) for d in drawn)
+    train, validation = (
+        NormalizedImages(drawn.images, drawn.labels, MEAN, STD)
+        for drawn in (
+            draw(recipe, "train", recipe["items"], job["seed"]),
+            draw(recipe, "validation", recipe["test_items"], 0),
+        )
+    )
     history = train_model(
         model,
         train,

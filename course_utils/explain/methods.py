@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -74,11 +75,8 @@ def measure_faithfulness(
         some, classes = images[part], target[part]
         maps = saliency_maps(model, some, classes, method, seed=seed + start)
         blur = blurred(some, min(some.shape[-2:]) / 8)
-        options = {"steps": steps, "seed": seed}
-        deletion = perturbation_curve(model, some, maps, classes, mode="deletion", **options)
-        insertion = perturbation_curve(
-            model, some, maps, classes, mode="insertion", fill=blur, **options
-        )
+        curve = partial(perturbation_curve, model, some, maps, classes, steps=steps, seed=seed)
+        deletion, insertion = curve(mode="deletion"), curve(mode="insertion", fill=blur)
         hits = pointing_game(maps, masks[part])
         marks.append((area_under(deletion), area_under(insertion), hits))
     return Faithfulness(*(torch.cat(column) for column in zip(*marks, strict=True)))

@@ -165,10 +165,10 @@ class _Explicit(TorchFunctionMode):
         if func is F.multi_head_attention_forward:  # what nn.MultiheadAttention calls
             wanted = kwargs.get("need_weights", True), kwargs.get("average_attn_weights", True)
             options = {"need_weights": True, "average_attn_weights": False}
-            output, weights = func(*args, **{**kwargs, **options})
-            self.keep(name, weights if weights.dim() > 3 else weights[None])
-            averaged = weights.mean(dim=-3) if wanted[1] else weights
-            return output, averaged if wanted[0] else None
+            result, heads = func(*args, **{**kwargs, **options})
+            self.keep(name, heads if heads.dim() > 3 else heads[None])
+            averaged = heads.mean(dim=-3) if wanted[1] else heads
+            return result, averaged if wanted[0] else None
         output = func(*args, **kwargs)
         if func in _SOFTMAX and output.dim() == 4 and _axis(args, kwargs) in (-1, 3):
             self.keep(name, output)

@@ -48,7 +48,7 @@ class Detector(nn.Module):
     """`forward(images)` -> `Detections` of each image; `loss(images, truth)` -> what to minimize.
 
     `backbone` has `forward_features(images)` -> map (batch, channels, rows, columns), each place
-    `stride` pixels wide. By default a residual network of 56,000 weights, stride 4.
+    `stride` pixels wide. By default a residual network of 90,480 weights, stride 4.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Detector(nn.Module):
         regions = roi_features(maps, boxes, self.cells, image_size=size)
         return first + F.cross_entropy(self.head(regions), torch.cat(labels))
 
-    def feature_map(self, images: Images) -> Float[Tensor, "batch channels rows columns"]:
+    def feature_map(self, images: Images) -> Float[Tensor, "batch features rows columns"]:
         """The backbone's map. Raises `ValueError` if its stride is not the one that was given."""
         maps = self.backbone.forward_features(images)  # type: ignore[operator]
         expected = tuple(side // self.stride for side in images.shape[-2:])

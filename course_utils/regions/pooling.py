@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-Boxes = Float[Tensor, "boxes 4"]
+Boxes = Float[Tensor, "_ 4"]  # as many as there are in an image
 
 
 def roi_features(
@@ -18,7 +18,7 @@ def roi_features(
     *,
     image_size: tuple[int, int],
     samples: int = 2,
-) -> Float[Tensor, "regions channels _ _"]:
+) -> Float[Tensor, "_ channels cells_y cells_x"]:
     """The map under every box, as output_size cells: those of the first image, then of the second.
 
     `boxes` has the boxes of each image, in its pixels; `image_size` is (height, width). Each cell is

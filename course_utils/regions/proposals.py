@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-Boxes = Float[Tensor, "boxes 4"]
+Boxes = Float[Tensor, "_ 4"]  # as many as there are in an image
 
 
 class Places(NamedTuple):
@@ -35,7 +35,7 @@ class ProposalHead(nn.Module):
         self.out = nn.Conv2d(channels, 5, 1)
         nn.init.normal_(self.out.weight, std=0.01)
         # Few places have an object: start there (Lin et al. 2017, "Focal Loss", section 4.1).
-        self.out.bias.data = torch.tensor([-3.0, 0.7, 0.7, 0.7, 0.7])
+        self.out.bias = nn.Parameter(torch.tensor([-3.0, 0.7, 0.7, 0.7, 0.7]))
 
     def forward(self, feature_map: Float[Tensor, "batch channels rows columns"]) -> Places:
         out = self.out(F.relu(self.conv(feature_map))).flatten(2)
@@ -90,7 +90,7 @@ def proposal_loss(places: Places, truth: list[Boxes], middles: Tensor, stride: i
 @torch.no_grad()
 def propose(
     places: Places, image_size: tuple[int, int], *, keep: int = 16, overlap: float = 0.6
-) -> list[tuple[Boxes, Float[Tensor, " boxes"]]]:
+) -> list[tuple[Boxes, Float[Tensor, " _"]]]:
     """For each image up to `keep` boxes and their probabilities, the most likely first.
 
     Boxes are cut at the edges of the image; of boxes whose intersection over union is above
