@@ -42,16 +42,7 @@ def perturbation_curve(
 
     Raises `ValueError` for another mode, no steps, or maps that are not as large as the images.
     """
-    if mode not in get_args(Mode) or steps < 1:
-        raise ValueError(
-            f"mode must be one of {', '.join(get_args(Mode))} and steps at least 1; got {mode!r} and "
-            f"{steps}"
-        )
-    if maps.shape != (len(images), *images.shape[-2:]):
-        raise ValueError(
-            f"each image needs a map as large as itself; got images {tuple(images.shape)} and maps "
-            f"{tuple(maps.shape)}: see upsample"
-        )
+    _check_curve(images, maps, mode, steps)
     filling = torch.zeros_like(images) if fill is None else fill.to(images).expand_as(images)
     rank = _ranks(maps, seed)[:, None]
     points = []
@@ -62,6 +53,19 @@ def perturbation_curve(
             logits = logits_of(model(torch.where(hidden, filling, images)))
             points.append(logits.softmax(dim=-1).gather(1, target[:, None].to(logits.device)))
     return torch.cat(points, dim=1)
+
+
+def _check_curve(images: Tensor, maps: Tensor, mode: str, steps: int) -> None:
+    if mode not in get_args(Mode) or steps < 1:
+        raise ValueError(
+            f"mode must be one of {', '.join(get_args(Mode))} and steps at least 1; got {mode!r} and "
+            f"{steps}"
+        )
+    if maps.shape != (len(images), *images.shape[-2:]):
+        raise ValueError(
+            f"each image needs a map as large as itself; got images {tuple(images.shape)} and maps "
+            f"{tuple(maps.shape)}: see upsample"
+        )
 
 
 def _ranks(maps: Tensor, seed: int) -> Tensor:

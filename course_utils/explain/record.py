@@ -166,6 +166,7 @@ class _Explicit(TorchFunctionMode):
             wanted = kwargs.get("need_weights", True), kwargs.get("average_attn_weights", True)
             options = {"need_weights": True, "average_attn_weights": False}
             result, heads = func(*args, **{**kwargs, **options})
+            assert heads is not None  # we asked for them
             self.keep(name, heads if heads.dim() > 3 else heads[None])
             averaged = heads.mean(dim=-3) if wanted[1] else heads
             return result, averaged if wanted[0] else None
