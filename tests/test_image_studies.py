@@ -106,6 +106,7 @@ def test_the_three_models_are_of_one_size():
         "training_set_size",
         "model_claims",
         "texture_or_shape",
+        "explanations",
     ],
 )
 def test_a_recipe_survives_a_file(name):

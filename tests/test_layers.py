@@ -300,10 +300,12 @@ ARROWS = {
     "training": {"augmentation", "evaluation", "lesson", "progress"},
     "features": {"images", "weights", "evaluation", "lesson", "progress", "features"},
     "search": {"features", "progress", "search"},
+    "explain": {"evaluation", "explain"},
+    "regions": {"cnn", "data", "evaluation", "lesson", "regions", "training"},
     "experiments": {
         "tokenizers", "positions", "attention", "transformer", "vit", "cnn", "cvt", "weights",
         "measures", "augmentation", "evaluation", "training", "data", "lesson", "progress",
-        "experiments",
+        "experiments", "explain",
     },
     "scale": {"augmentation", "data", "evaluation", "progress", "scale", "training", "weights"},
     "checks": {

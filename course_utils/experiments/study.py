@@ -56,6 +56,7 @@ STUDIES = (
     "training_set_size",
     "model_claims",
     "texture_or_shape",
+    "explanations",
 )
 
 
