@@ -130,21 +130,6 @@ class ConvAttention(nn.Module):
         return self.proj(output.transpose(1, 2).flatten(2))
 
 
-class PointwiseLinear(nn.Linear):
-    """`nn.Linear` on every token, (batch, tokens, in) -> (batch, tokens, out).
-
-    Outside training, on a CPU, it is computed as the 1 x 1 convolution that it equals: this adds the
-    bias on the way, which takes `nn.Linear` a pass over the memory of its own.
-    """
-
-    def forward(self, x: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch tokens out"]:
-        if self.training or x.device.type != "cpu":
-            return super().forward(x)
-        column = x.transpose(1, 2)[..., None]  # a map one token wide
-        column = F.conv2d(column, self.weight[:, :, None, None], self.bias)
-        return column[..., 0].transpose(1, 2)
-
-
 class ConvBlock(nn.Module):
     """A pre-norm encoder block with `ConvAttention`.
 
@@ -164,7 +149,7 @@ class ConvBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.attn = ConvAttention(dim=dim, heads=heads, kv_stride=kv_stride, scale=scale)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = FeedForward(dim=dim, hidden=int(dim * mlp_ratio), linear=PointwiseLinear)
+        self.mlp = FeedForward(dim=dim, hidden=int(dim * mlp_ratio))
 
     def forward(
         self, x: Float[Tensor, "batch tokens dim"], grid: tuple[int, int]

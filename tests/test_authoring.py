@@ -184,6 +184,14 @@ def test_a_lesson_is_executed_measured_and_has_no_network(tmp_path, monkeypatch)
     assert 0 < cost["seconds"] < 60
 
 
+def test_the_memory_of_who_starts_the_kernel_does_not_count(tmp_path, monkeypatch):
+    for name, value in execute_notebooks.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    weight = b"x" * 1_500_000_000
+    cost = execute_notebooks.execute(new_notebook(cells=[new_code_cell("print(1)")]), tmp_path)
+    assert cost["gigabytes"] < len(weight) / 1e9 / 2
+
+
 def test_ids_follow_from_the_text_and_are_unique():
     cells = [new_code_cell("a"), new_code_cell("a"), new_markdown_cell("a")]
     first, second = (nbtools.normalize(new_notebook(cells=cells)).cells for _ in range(2))

@@ -10,7 +10,6 @@ from course_utils.cvt import (
     ConvEmbedding,
     ConvolutionalVisionTransformer,
     ConvProjection,
-    PointwiseLinear,
     to_maps,
     to_tokens,
 )
@@ -135,33 +134,6 @@ def assert_same(ours: nn.Module, theirs: nn.Module, images: torch.Tensor) -> Non
     mine = dict(ours.named_parameters())
     for name, parameter in theirs.named_parameters():
         torch.testing.assert_close(mine[cvt_names(name)].grad, parameter.grad)
-
-
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("training", [True, False])
-def test_the_pointwise_layer_is_a_linear_layer_with_gradients(training: bool, bias: bool) -> None:
-    torch.manual_seed(0)
-    plain = nn.Linear(11, 7, bias=bias).double()
-    ours = PointwiseLinear(11, 7, bias=bias).double().train(training)
-    ours.load_state_dict(plain.state_dict(), strict=True)
-    x = torch.randn(3, 13, 17, dtype=torch.float64)[..., 2:13].requires_grad_()  # not contiguous
-    away = torch.randn(3, 13, 7, dtype=torch.float64)
-    torch.testing.assert_close(ours(x), plain(x))
-    for left, right in zip(
-        torch.autograd.grad((ours(x) * away).sum(), [x, *ours.parameters()]),
-        torch.autograd.grad((plain(x) * away).sum(), [x, *plain.parameters()]),
-        strict=True,
-    ):
-        torch.testing.assert_close(left, right)
-
-
-def test_outside_training_no_pass_over_memory_is_for_the_bias_alone() -> None:
-    layer = PointwiseLinear(11, 7).eval()
-    with torch.profiler.profile() as profile:
-        layer(torch.randn(3, 13, 11))
-    names = {event.key for event in profile.key_averages()}
-    assert "aten::addmm" not in names
-    assert "aten::convolution" in names
 
 
 @pytest.mark.parametrize("size", [(67, 45), (31, 79), (32, 32), (3, 5)])

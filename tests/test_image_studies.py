@@ -37,6 +37,15 @@ TRAINING = {
     "precision": "float32",
 }
 PAIR = ("resnet_small32", "vit_small32")
+RECORDED = (
+    "learning_rates",
+    "cifar10_models",
+    "vit_ablations",
+    "training_set_size",
+    "model_claims",
+    "texture_or_shape",
+    "explanations",
+)
 
 
 @pytest.fixture
@@ -97,18 +106,7 @@ def test_the_three_models_are_of_one_size():
     assert set(LEARNING_RATES) == set(MODELS)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "cifar10_models",
-        "vit_ablations",
-        "learning_rates",
-        "training_set_size",
-        "model_claims",
-        "texture_or_shape",
-        "explanations",
-    ],
-)
+@pytest.mark.parametrize("name", RECORDED)
 def test_a_recipe_survives_a_file(name):
     study = find_study(name)
     assert json.loads(json.dumps(study.recipe)) == study.recipe
@@ -452,15 +450,6 @@ def test_answers_by_shape_and_by_texture_are_counted(tmp_path, monkeypatch):
 
 
 # --- What is recorded ---
-
-RECORDED = (
-    "learning_rates",
-    "cifar10_models",
-    "vit_ablations",
-    "training_set_size",
-    "model_claims",
-    "texture_or_shape",
-)
 
 
 def result_of(name):

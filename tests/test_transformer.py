@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from parity import assert_same
 from torch import nn
 
 from course_utils.attention import padding_mask
-from course_utils.transformer import Encoder, EncoderBlock, FeedForward
+from course_utils.transformer import Encoder, EncoderBlock, FeedForward, PointwiseLinear
 
 BATCH, TOKENS, HEADS, DIM = 2, 5, 3, 21
 RATIO = 13 / 7  # a hidden width of 39, which is no multiple of anything else here
@@ -58,12 +59,7 @@ def both(norm: str, eps: float = 1e-5) -> tuple[EncoderBlock, nn.TransformerEnco
 def test_block_equals_pytorchs_layer_outputs_and_gradients(norm, eps):
     ours, theirs = both(norm, eps)
     x = torch.randn(BATCH, TOKENS, DIM, dtype=torch.float64)
-    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
-    got, expected = ours(a), theirs(b)
-    torch.testing.assert_close(got, expected)
-    got.pow(3).sum().backward()
-    expected.pow(3).sum().backward()
-    torch.testing.assert_close(a.grad, b.grad)
+    assert_same(ours, theirs, x)
     torch.testing.assert_close(ours.mlp.fc1.weight.grad, theirs.linear1.weight.grad)
 
 
@@ -152,3 +148,37 @@ def test_an_unknown_norm_order_is_refused(make, without_shape_types):
 def test_heads_that_do_not_divide_dim_are_refused_by_the_encoder_too():
     with pytest.raises(ValueError, match=r"dim=10, heads=4"):
         Encoder(dim=10, depth=1, heads=4)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+def test_the_pointwise_layer_is_a_linear_layer_with_gradients(training: bool, bias: bool) -> None:
+    torch.manual_seed(0)
+    plain = nn.Linear(11, 7, bias=bias).double()
+    ours = PointwiseLinear(11, 7, bias=bias).double().train(training)
+    ours.load_state_dict(plain.state_dict(), strict=True)
+    x = torch.randn(3, 13, 17, dtype=torch.float64)[..., 2:13].requires_grad_()  # not contiguous
+    away = torch.randn(3, 13, 7, dtype=torch.float64)
+    torch.testing.assert_close(ours(x), plain(x))
+    for left, right in zip(
+        torch.autograd.grad((ours(x) * away).sum(), [x, *ours.parameters()]),
+        torch.autograd.grad((plain(x) * away).sum(), [x, *plain.parameters()]),
+        strict=True,
+    ):
+        torch.testing.assert_close(left, right)
+
+
+def test_outside_training_no_pass_over_memory_is_for_the_bias_alone() -> None:
+    layer = PointwiseLinear(11, 7).eval()
+    with torch.profiler.profile() as profile:
+        layer(torch.randn(3, 13, 11))
+    names = {event.key for event in profile.key_averages()}
+    assert "aten::addmm" not in names
+    assert "aten::convolution" in names
+
+
+@pytest.mark.parametrize("shape", [(11,), (5, 11), (2, 3, 5, 11)])
+def test_the_pointwise_layer_takes_tokens_of_any_shape(shape: tuple[int, ...]) -> None:
+    layer = PointwiseLinear(11, 7).double().eval()
+    x = torch.randn(shape, dtype=torch.float64)
+    torch.testing.assert_close(layer(x), x @ layer.weight.T + layer.bias)

@@ -538,6 +538,7 @@ OWN = {
     "resnet_small32": {"widths": [3, 5, 7], "num_classes": 3},
     "cvt_small32": {"dims": [4, 8, 12], "num_classes": 3},
 }
+ABOUT_VIT = ABOUT | {"preset": "vit_small32", "arguments": OWN["vit_small32"]}
 
 
 def own_model(preset: str):
@@ -605,7 +606,7 @@ def test_a_preset_as_it_is_needs_no_arguments(tmp_path):
 
 def test_a_description_that_does_not_fit_is_refused(tmp_path):
     model, path = own_model("vit_small32"), tmp_path / "mine.safetensors"
-    good = ABOUT | {"preset": "vit_small32", "arguments": OWN["vit_small32"]}
+    good = ABOUT_VIT
     save_checkpoint(model, path, good)
     path.unlink()
     for change, text in [
@@ -634,7 +635,7 @@ def test_a_checkpoint_can_be_read_by_whom_the_umask_allows(tmp_path):
         save_checkpoint(
             own_model("vit_small32"),
             tmp_path / "mine.safetensors",
-            ABOUT | {"preset": "vit_small32", "arguments": OWN["vit_small32"]},
+            ABOUT_VIT,
         )
     finally:
         os.umask(before)
@@ -646,7 +647,7 @@ def test_a_write_that_fails_leaves_the_checkpoint_that_was_there(tmp_path, monke
     save_checkpoint(
         own_model("vit_small32"),
         path,
-        ABOUT | {"preset": "vit_small32", "arguments": OWN["vit_small32"]},
+        ABOUT_VIT,
     )
     before = path.read_bytes()
     changed = own_model("vit_small32")
@@ -658,9 +659,7 @@ def test_a_write_that_fails_leaves_the_checkpoint_that_was_there(tmp_path, monke
 
     monkeypatch.setattr(progress.os, "fsync", full)
     with pytest.raises(OSError, match="no space left"):
-        save_checkpoint(
-            changed, path, ABOUT | {"preset": "vit_small32", "arguments": OWN["vit_small32"]}
-        )
+        save_checkpoint(changed, path, ABOUT_VIT)
     assert path.read_bytes() == before
 
 
@@ -680,7 +679,7 @@ def test_names_that_are_not_there_say_what_is(own_folder, tmp_path):
 def test_published_weights_if_they_can_be_had_else_the_course_s_own(own_folder, hub_cache):
     with pytest.raises(WeightsMissing, match="mine"):
         published_or_own("somebody/vit-tiny", "mine")
-    about = ABOUT | {"preset": "vit_small32", "arguments": OWN["vit_small32"]}
+    about = ABOUT_VIT
     save_checkpoint(own_model("vit_small32"), own_folder.path("mine"), about)
     model, checkpoint, line = published_or_own("somebody/vit-tiny", "mine")
     assert (checkpoint.name, model.head.out_features) == ("mine", 3)

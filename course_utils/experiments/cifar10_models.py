@@ -20,7 +20,6 @@ from course_utils.data.normalized import CIFAR10_MEAN, CIFAR10_STD
 from course_utils.evaluation import evaluate
 from course_utils.experiments.images import (
     COMMON,
-    LEARNING_RATES,
     accuracy_numbers,
     build_model,
     cifar,
@@ -100,25 +99,18 @@ def _keep(result: Mapping[str, Any], cache: Path) -> None:
         save_checkpoint(model, FOLDER / f"{name}_cifar10.safetensors", about)
 
 
-def _options(
-    name: str,
-    epochs: int,
-    augment: Mapping[str, Any],
-    *,
-    arguments: Mapping[str, Any],
-    **changes: Any,
-) -> dict[str, Any]:
+def _options(epochs: int, *, augment: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
     """What `fit` and the preset are given: the studies' common recipe with `changes`."""
     return {
-        "arguments": dict(arguments),
+        "arguments": {},
         "epochs": epochs,
-        "learning_rate": LEARNING_RATES[name],
         **COMMON,
         **changes,
         "augment": {**COMMON["augment"], **augment},
     }
 
 
+# Each has the recipe it was trained with, before the study learning_rates, and is not compared.
 STUDY = Study(
     question="How well do the course's small CNN, ViT and CvT classify CIFAR-10?",
     recipe={
@@ -126,19 +118,16 @@ STUDY = Study(
         "looked at once, with the weights of the best validation epoch rounded to float16",
         "models": {
             "resnet_small32": _options(
-                "resnet_small32",
                 20,
-                {"erase": 0.5},
+                augment={"erase": 0.5},
                 arguments={"widths": [32, 96, 224], "depths": [1, 2, 2]},
                 learning_rate=0.004,
                 weight_decay=0.25,
             ),
             "vit_small32": _options(
-                "vit_small32", 40, {"mix": 0.25}, arguments={"stem": "conv"}, learning_rate=0.0015
+                40, augment={"mix": 0.25}, arguments={"stem": "conv"}, learning_rate=0.0015
             ),
-            "cvt_small32": _options(
-                "cvt_small32", 30, {"mix": 0.25}, arguments={}, learning_rate=0.0015
-            ),
+            "cvt_small32": _options(30, augment={"mix": 0.25}, learning_rate=0.0015),
         },
         "items": None,
         "validation_items": None,
@@ -146,7 +135,7 @@ STUDY = Study(
         "seed": 0,
     },
     trial={
-        "models": {"resnet_small32": _options("resnet_small32", 1, {}, arguments={})},
+        "models": {"resnet_small32": _options(1, augment={}, learning_rate=0.003)},
         "items": 256,
         "validation_items": 100,
         "test_items": 100,
