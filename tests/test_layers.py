@@ -4,13 +4,17 @@ import ast
 import importlib
 import inspect
 from collections import Counter
+from dataclasses import asdict, is_dataclass
 
 import pytest
 import torch
 from nbtools import NOTEBOOKS, ROOT, code_cells, read, tags
 from torch import nn
 
+from course_utils.cnn import ResNet
 from course_utils.cvt import ConvEmbedding
+from course_utils.scale.costs import Costs
+from course_utils.vit import VisionTransformer
 
 # What the lessons of Part I teach by typing it in full.
 TAUGHT = {
@@ -53,6 +57,23 @@ TAUGHT |= {
     "measures.linear_cka": "09",
 }
 
+TAUGHT |= {"search.normalized": "10", "search.best": "10"}
+
+TAUGHT |= {
+    "explain.mean_attention_distance": "12",
+    "explain.attention_rollout": "12",
+    "explain.grad_cam": "12",
+    "explain.perturbation_curve": "12",
+    "explain.pointing_game": "12",
+}
+
+TAUGHT |= {
+    "scale.by_hand.average_weights": "13",
+    "scale.by_hand.mean_gradients": "13",
+    "scale.by_hand.accumulated_gradients": "13",
+    "scale.plan.training_memory": "13",
+}
+
 
 def built_cells():
     """(lesson, package name, cell) for every tag `builds:...`."""
@@ -81,11 +102,11 @@ def typed(lesson: str, name: str):
     for cell in cells:
         if any(tag.startswith("builds:") for tag in tags(cell)):
             exec(cell.source, namespace)
-    return namespace[name.split(".")[1]]
+    return namespace[name.rpartition(".")[2]]
 
 
 def packaged(name: str):
-    module, attribute = name.split(".")
+    module, _, attribute = name.rpartition(".")
     return getattr(importlib.import_module(f"course_utils.{module}"), attribute)
 
 
@@ -181,6 +202,51 @@ FUNCTIONS |= {
     "measures.shuffle_patches": [(normal(5, 3, 6, 9), 3), (normal(3, 2, 4, 10), 2, 7)],
     "measures.linear_cka": [(normal(11, 5), normal(2, 11, 3)[1])],
 }
+FUNCTIONS |= {
+    "search.normalized": [(normal(11, 7),), (torch.cat([normal(3, 5), torch.ones(1, 5)]),)],
+    "search.best": [(normal(5, 11), 3), (normal(3, 7), 7), (normal(2, 5), 1)],
+}
+
+
+class Keywords(dict):
+    """Arguments that are given by name; the last of a call."""
+
+
+TINY_VIT = VisionTransformer(
+    image_size=10, patch_size=2, dim=6, depth=2, heads=3, num_classes=3
+).double()
+TINY_CNN = ResNet(depths=(1, 1), widths=(3, 5), stem="small", num_classes=3).double()
+LINEAR = nn.Sequential(nn.Flatten(), nn.Linear(3 * 5 * 7, 4)).double()
+for parameter in [*TINY_VIT.parameters(), *TINY_CNN.parameters()]:
+    nn.init.normal_(parameter, std=0.4, generator=torch.Generator().manual_seed(0))
+FUNCTIONS |= {
+    "explain.mean_attention_distance": [
+        (normal(2, 3, 65, 65).softmax(dim=-1), (32, 32)),
+        (normal(2, 3, 15, 15).softmax(dim=-1), (6, 10)),
+    ],
+    "explain.attention_rollout": [
+        ([normal(2, 3, 5, 5).softmax(dim=-1), normal(2, 2, 5, 5).square().softmax(dim=-1)],),
+    ],
+    "explain.grad_cam": [
+        (TINY_VIT, normal(2, 3, 10, 10)),
+        (TINY_VIT, normal(2, 3, 10, 10), torch.tensor([2, 0])),
+        (TINY_CNN, normal(3, 3, 13, 17), torch.tensor([1, 1, 0])),
+    ],
+    "explain.perturbation_curve": [
+        (
+            LINEAR,
+            normal(2, 3, 5, 7),
+            normal(3, 2, 5, 7)[2],
+            torch.tensor([3, 1]),
+            Keywords(mode=mode, steps=4, fill=fill),
+        )
+        for mode, fill in (("deletion", None), ("insertion", normal(2, 3, 5, 7).double().tanh()))
+    ],
+    "explain.pointing_game": [
+        (normal(4, 5, 7), boolean(4, 5, 7)),
+        (normal(4, 5, 7).round(), boolean(4, 5, 7)),
+    ],
+}
 CVT_EMBEDDING = {"channels": 3, "dim": 10, "patch_size": 5, "stride": 3, "padding": 1}
 MODULES |= {
     "cvt.ConvEmbedding": [(CVT_EMBEDDING, [(normal(2, 3, 13, 11),)])],
@@ -210,11 +276,33 @@ MODULES |= {
     ],
 }
 
+SNAPSHOTS = [{"a": normal(5, 3) * k, "b": normal(7) + k} for k in (1, 2, 3)]
+COSTS = Costs(parameters=1009, flops=1, activations=71, activations_mixed=41)
+FUNCTIONS |= {
+    "scale.by_hand.average_weights": [(SNAPSHOTS,), (SNAPSHOTS[:1],)],
+    "scale.by_hand.mean_gradients": [(SNAPSHOTS,)],
+    "scale.by_hand.accumulated_gradients": [
+        (nn.Linear(5, 3).double(), normal(7, 5), torch.arange(7) % 3, part) for part in (1, 3, 7)
+    ],
+    "scale.plan.training_memory": [
+        (COSTS, Keywords(batch_size=3)),
+        (COSTS, Keywords(batch_size=5, precision="bf16-mixed", shards=7)),
+    ],
+}
 
 # A lesson's names may stand here before the lesson does.
 THERE = {path.name[:2] for path in NOTEBOOKS}
 TAUGHT = {name: lesson for name, lesson in TAUGHT.items() if lesson in THERE}
 FUNCTIONS = {name: cases for name, cases in FUNCTIONS.items() if name in TAUGHT}
+
+
+def leaves(outputs) -> tuple:
+    """What a function returns, out of tuples, dictionaries and data classes."""
+    if is_dataclass(outputs):
+        outputs = asdict(outputs)
+    if isinstance(outputs, dict):
+        outputs = tuple(outputs[name] for name in sorted(outputs))
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def result_and_gradients(function, arguments):
@@ -223,9 +311,9 @@ def result_and_gradients(function, arguments):
         a.double().requires_grad_() if torch.is_tensor(a) and a.is_floating_point() else a
         for a in arguments
     ]
-    outputs = function(*inputs)
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    outputs = tuple(out for out in outputs if torch.is_tensor(out) or isinstance(out, float))
+    keywords = inputs.pop() if isinstance(inputs[-1], Keywords) else {}
+    outputs = leaves(function(*inputs, **keywords))
+    outputs = tuple(out for out in outputs if torch.is_tensor(out) or isinstance(out, int | float))
     learned = [out for out in outputs if torch.is_tensor(out) and out.requires_grad]
     if learned:
         sum(out.pow(2).sum() for out in learned).backward()
@@ -301,11 +389,12 @@ ARROWS = {
     "features": {"images", "weights", "evaluation", "lesson", "progress", "features"},
     "search": {"features", "progress", "search"},
     "explain": {"evaluation", "explain"},
+    "transfer": set(),
     "regions": {"cnn", "data", "evaluation", "lesson", "regions", "training"},
     "experiments": {
         "tokenizers", "positions", "attention", "transformer", "vit", "cnn", "cvt", "weights",
         "measures", "augmentation", "evaluation", "training", "data", "lesson", "progress",
-        "experiments", "explain",
+        "experiments", "explain", "features",
     },
     "scale": {"augmentation", "data", "evaluation", "progress", "scale", "training", "weights"},
     "checks": {
