@@ -6,6 +6,6 @@ looks at a few, found by a graph or in cells, and may miss some.
 """
 
 from course_utils.search.approximate import FaissIndex
-from course_utils.search.exact import ImageIndex, SearchResult
+from course_utils.search.exact import ImageIndex, SearchResult, best, normalized
 
-__all__ = ["FaissIndex", "ImageIndex", "SearchResult"]
+__all__ = ["FaissIndex", "ImageIndex", "SearchResult", "best", "normalized"]
