@@ -95,5 +95,5 @@ def test_two_processes_are_one_at_the_same_global_batch(tmp_path):
     for rank in (first, second):
         torch.testing.assert_close(rank["gradients"], one["gradients"])
         torch.testing.assert_close(rank["weights"], one["weights"])
-        for name in ("validation_loss", "validation_accuracy"):
+        for name in ("train_loss", "validation_loss", "validation_accuracy"):
             torch.testing.assert_close(rank["metrics"][name], one["metrics"][name])

@@ -59,9 +59,9 @@ class ImageClassifier(lightning.LightningModule):
     """A model, its loss, its optimizer and what is measured.
 
     Batches are (images, targets): images (batch, channels, height, width) of floats, targets labels
-    (batch,) or, mixed, (batch, classes). Logged are train_loss, validation_loss, validation_accuracy,
-    test_loss and test_accuracy; validation and test without label smoothing, and exact over any
-    number of processes.
+    (batch,) or, mixed, (batch, classes). Logged are train_loss (and train_loss_step), validation_loss,
+    validation_accuracy, test_loss and test_accuracy; validation and test without label smoothing, and
+    exact over any number of processes.
 
     - `model`, `library`, `arguments`, `classes`: see `build_model`.
     - `optimizer`: adamw (Loshchilov and Hutter 2019), or adam, whose decay is part of the gradient;
@@ -116,19 +116,19 @@ class ImageClassifier(lightning.LightningModule):
         return at_least_float32(self.model(images.to(self.dtype)))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """The loss of one batch; its mean over the processes is logged once an epoch."""
+        """The loss of one batch; logged for each step, and once an epoch its mean over all processes."""
         images, targets = batch
         logits = self(images)
         if targets.is_floating_point():  # shares of classes
             targets = targets.to(logits.dtype)
         loss = F.cross_entropy(logits, targets, label_smoothing=self.hparams["label_smoothing"])
+        self.log("train_loss_step", loss, prog_bar=True)  # this process's alone: no waiting
         self.log(
             "train_loss",
             loss,
-            on_step=True,
+            on_step=False,
             on_epoch=True,
-            prog_bar=True,
-            sync_dist=False,
+            sync_dist=True,
             batch_size=len(images),
         )
         return loss
