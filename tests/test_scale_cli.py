@@ -53,4 +53,4 @@ def test_an_option_that_does_not_exist_is_refused(capsys):
 def test_every_configuration_is_on_the_page():
     names = {path.name for path in cli.CONFIGS.glob("*.yaml")}
     assert names == {name for name in names if f"`{name}`" in DOCS.read_text(encoding="utf-8")}
-    assert len(names) == 4
+    assert len(names) == 5
