@@ -20,6 +20,7 @@ from course_utils.experiments import (
     run_study,
     texture_or_shape,
     training_set_size,
+    transfer,
 )
 from course_utils.experiments.images import LEARNING_RATES, MODELS, build_model, cifar
 from course_utils.lesson import recorded
@@ -45,6 +46,7 @@ RECORDED = (
     "model_claims",
     "texture_or_shape",
     "explanations",
+    "transfer",
 )
 
 
@@ -447,6 +449,101 @@ def test_answers_by_shape_and_by_texture_are_counted(tmp_path, monkeypatch):
         runs = run_study("texture_or_shape", CUES, tmp_path / cue)["runs"]
         assert len(runs) == 2
         assert {(run["conflict"][cue], run["conflict"][other]) for run in runs} == {(1.0, 0.0)}
+
+
+# --- Transfer ---
+
+MOVED = {
+    **find_study("transfer").recipe,
+    "checkpoint": "cvt_small32_cifar10",
+    "epochs": {"2": 1, "3": 1},
+    "neighbors": [1, 3],
+    "validation_items": 8,
+    "test_items": 8,
+    "seeds": 1,
+    "training": TRAINING,
+}
+
+
+def test_fine_tuning_starts_from_the_checkpoint_with_a_new_head():
+    from course_utils.weights import load_pretrained
+
+    for checkpoint, head in (("resnet_small32_cifar10", "fc"), ("vit_small32_cifar10", "head")):
+        recipe = {**MOVED, "checkpoint": checkpoint}
+        trained = load_pretrained(checkpoint).state_dict()
+        known, new = (
+            transfer.first_weights(recipe, method, 0).state_dict()
+            for method in ("fine-tuning", "from scratch")
+        )
+        assert known[f"{head}.weight"].shape[0] == new[f"{head}.weight"].shape[0] == 4
+        body = [name for name in trained if not name.startswith(head)]
+        assert all(torch.equal(known[name], trained[name]) for name in body)
+        kernels = [name for name in body if trained[name].dim() > 1]
+        assert not any(torch.equal(new[name], trained[name]) for name in kernels)
+
+
+def test_options_of_the_probes_are_those_that_are_right_most_often_on_validation():
+    """Points on a line: one wrong label among the neighbors, so that only three neighbors are right."""
+    points = torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0], [0.1, 1.0], [0.2, 1.0]])
+    labels = torch.tensor([0, 1, 0, 1, 1, 1])
+    images = torch.zeros(6, 3, 8, 8)
+    sets = {
+        split: NormalizedImages(images[:n], answers)
+        for split, n, answers in (
+            ("train", 6, labels),
+            ("validation", 2, torch.tensor([0, 1])),
+            ("test", 2, torch.tensor([1, 1])),
+        )
+    }
+    where = torch.tensor([[1.0, 0.1], [0.1, 1.0]])
+    vectors = {"train": points.numpy(), "validation": where.numpy(), "test": where.numpy()}
+    recipe = {**MOVED, "neighbors": [1, 2, 3], "regularization": [1.0], "classes": ["a", "b"]}
+    found = transfer.probe_scores(sets, vectors, recipe)
+    neighbors, probe = found["nearest neighbors"], found["linear probe"]
+    # Two of a class: no more than two neighbors are tried, and two tie for the first class.
+    assert (neighbors["option"], neighbors["validation_accuracy"]) == (2, 1.0)
+    assert neighbors["accuracy"] == 0.5  # where the test differs, the choice does not see it
+    assert probe["validation_accuracy"] == 1.0
+    assert (probe["trainable"], neighbors["trainable"]) == (3 * 2, 0)
+
+
+def test_the_learning_rate_is_chosen_on_validation_and_tested_once(tmp_path, monkeypatch):
+    from course_utils.training import History
+
+    rates, tested = iter([0.4, 0.7, 0.6]), []
+    monkeypatch.setattr(
+        transfer, "train_model", lambda *a, **k: History(validation_accuracy=[0.1, next(rates)])
+    )
+    monkeypatch.setattr(
+        transfer, "evaluate", lambda *a: tested.append(a) or replace(evaluate(*a), accuracy=0.5)
+    )
+    recipe = {**MOVED, "learning_rates": [0.1, 0.2, 0.3]}
+    sets = {split: transfer.draw(recipe, split, 8, 0) for split in ("train", "validation", "test")}
+    job = {"examples": 2, "seed": 0}
+    result = transfer.trained_score(recipe, sets, "from scratch", job, tmp_path)
+    assert (result["option"], result["validation_accuracy"]) == (0.2, 0.7)
+    assert len(tested) == 1
+    assert tested[0][1] is sets["test"]
+
+
+def test_all_methods_get_the_same_images_and_small_sets_are_parts_of_large(tmp_path, monkeypatch):
+    given = []
+    real = transfer.probe_scores
+    monkeypatch.setattr(
+        transfer, "probe_scores", lambda sets, *rest: given.append(sets) or real(sets, *rest)
+    )
+    runs = run_study("transfer", MOVED, tmp_path)["runs"]
+    for run in runs:
+        assert list(run["methods"]) == [
+            "nearest neighbors", "linear probe", "fine-tuning", "from scratch",
+        ]  # fmt: skip
+        assert all(0 <= method["accuracy"] <= 1 for method in run["methods"].values())
+    small, large = given
+    assert torch.bincount(small["train"].labels).tolist() == [2] * 4
+    assert torch.bincount(large["train"].labels).tolist() == [3] * 4
+    assert torch.equal(large["train"].images[:8], small["train"].images)
+    assert torch.equal(large["test"].images, small["test"].images)
+    assert not torch.equal(large["test"].images[:8], large["validation"].images[:8])
 
 
 # --- What is recorded ---

@@ -57,6 +57,7 @@ STUDIES = (
     "model_claims",
     "texture_or_shape",
     "explanations",
+    "transfer",
 )
 
 
