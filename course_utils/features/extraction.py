@@ -49,7 +49,8 @@ def extract_features(
     `model` is one of the course's checkpoints; "resnet18" or another of torchvision's names; a name
     of timm; a name on the Hugging Face hub or a folder laid out as there; a module of any of these;
     what `published_or_own` returned; or a `FeatureModel`. Each comes with its own preprocessing;
-    `transform` (PIL image -> tensor) replaces it, and gets tensors and arrays as they are.
+    `transform` (PIL image -> tensor) replaces it; a function of your own gets tensors and arrays as
+    they are, a `Transform` of the course gets them as PIL images.
 
     An image that cannot be read is an error that names it, or with on_error="skip" one line of
     `errors` in the result. "bfloat16" is about twice as fast where the processor has it, and its
