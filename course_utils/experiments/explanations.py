@@ -198,7 +198,7 @@ STUDY = Study(
         "items": 3000,
         "test_items": 200,
         "steps": 8,
-        "seeds": 1,
+        "seeds": 2,
         "training": {**COMMON, "batch_size": 64},
     },
     trial={"items": 60, "test_items": 12, "seeds": 1, "steps": 2},
