@@ -74,6 +74,13 @@ TAUGHT |= {
     "scale.plan.training_memory": "13",
 }
 
+TAUGHT |= {
+    "transfer.Frozen": "11",
+    "regions.patch_map": "11",
+    "regions.RegionHead": "11",
+    "regions.place_middles": "11",
+}
+
 
 def built_cells():
     """(lesson, package name, cell) for every tag `builds:...`."""
@@ -289,6 +296,17 @@ FUNCTIONS |= {
         (COSTS, Keywords(batch_size=5, precision="bf16-mixed", shards=7)),
     ],
 }
+FUNCTIONS |= {
+    "regions.patch_map": [(normal(2, 13, 5), (3, 4)), (normal(2, 10, 3), (5, 2))],
+    "regions.place_middles": [((5, 7), 4), ((2, 3), 8)],
+}
+MODULES |= {
+    "transfer.Frozen": [({"module": nn.BatchNorm2d(3)}, [(normal(2, 3, 5, 7),)])],
+    "regions.RegionHead": [
+        ({"channels": 3, "cells": 5, "num_classes": 4}, [(normal(7, 3, 5, 5),)]),
+    ],
+}
+
 
 # A lesson's names may stand here before the lesson does.
 THERE = {path.name[:2] for path in NOTEBOOKS}
@@ -347,6 +365,14 @@ def test_a_typed_module_equals_the_packages(name):
             torch.testing.assert_close(
                 result_and_gradients(ours, arguments), result_and_gradients(theirs, arguments)
             )
+
+
+@pytest.mark.skipif("transfer.Frozen" not in TAUGHT, reason="the lesson is not there yet")
+def test_a_typed_frozen_module_refuses_to_train():
+    frozen = typed("11", "transfer.Frozen")(nn.BatchNorm1d(3))
+    assert frozen.train() is frozen
+    assert not any(part.training for part in frozen.modules())
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
 
 
 @pytest.mark.parametrize("name", ["tokenizers.CharTokenizer", "tokenizers.WordTokenizer"])

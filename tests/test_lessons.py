@@ -206,7 +206,8 @@ def test_links_of_the_pages_resolve():
 def test_every_import_is_a_declared_dependency(path):
     allowed = {
         "course_utils", "einops", "ipywidgets", "IPython", "matplotlib", "numpy", "regex", "skimage",
-        "sklearn", "tokenizers", "torch", "torchvision", "timm", "transformers", "google",
+        "sklearn", "tokenizers", "torch", "torchvision", "timm", "transformers", "google", "lightning",
+        "torchmetrics",
     }  # fmt: skip
     import sys
 

@@ -29,8 +29,10 @@ def test_each_of_a_job_gets_its_place_and_its_output_comes_back_in_order(tmp_pat
 
 def test_alone_they_are_no_job_and_work_in_the_folder(tmp_path):
     code = "import os; print(os.environ.get('RANK'), os.getcwd())"
-    (printed,) = run_processes([["-c", code]], folder=tmp_path, timeout=120)
-    assert printed == f"None {os.path.realpath(tmp_path)}\n"
+    other = tmp_path / "other"
+    other.mkdir()
+    printed = run_processes([["-c", code]] * 2, folder=[tmp_path, other], timeout=120)
+    assert printed == [f"None {os.path.realpath(place)}\n" for place in (tmp_path, other)]
 
 
 def test_a_failure_ends_all_and_tells_the_last_lines(tmp_path):

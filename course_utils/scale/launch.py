@@ -19,11 +19,13 @@ LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 def run_processes(
     commands: Sequence[Sequence[str]],
     *,
-    folder: Path | str,
+    folder: Path | str | Sequence[Path],
     together: bool = False,
     timeout: float = 180,
 ) -> list[str]:
-    """Run Python with each list of arguments, all at once, in `folder`; what each printed.
+    """Run Python with each list of arguments, all at once; what each printed.
+
+    `folder` is where they work: one for all, or one for each.
 
     With `together` they are one job: they get RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and
     MASTER_PORT as from torchrun, and meet at a free port of 127.0.0.1. Each has one thread.
@@ -32,7 +34,8 @@ def run_processes(
     seconds; none is left running.
     """
     deadline = time.monotonic() + timeout
-    with _started(commands, folder, together) as processes:
+    folders = [folder] * len(commands) if isinstance(folder, Path | str) else list(folder)
+    with _started(commands, folders, together) as processes:
         while None in (codes := [process.poll() for process, _ in processes]):
             if any(codes):
                 break  # the others would wait for it
@@ -64,7 +67,7 @@ def kill_when(
     process ended before, `TimeoutError` if the condition was never true.
     """
     deadline = time.monotonic() + timeout
-    with _started([command], folder, False) as ((process, printed),):
+    with _started([command], [folder], False) as ((process, printed),):
         while not condition():
             if process.poll() is not None:
                 raise RuntimeError(
@@ -79,12 +82,14 @@ def kill_when(
 
 
 @contextmanager
-def _started(commands: Sequence[Sequence[str]], folder: Path | str, together: bool) -> Any:
+def _started(
+    commands: Sequence[Sequence[str]], folders: Sequence[Path | str], together: bool
+) -> Any:
     """The processes, each with the file that it prints into; at the end all are gone."""
     port = _free_port()
     processes: Processes = []
     try:
-        for rank, command in enumerate(commands):
+        for rank, (command, folder) in enumerate(zip(commands, folders, strict=True)):
             printed = tempfile.TemporaryFile()  # noqa: SIM115  (a pipe that nobody empties may block)
             started = subprocess.Popen(
                 [sys.executable, *command],
