@@ -598,3 +598,26 @@ def test_a_checkpoint_is_as_good_as_it_is_said_to_be(name):
     (run,) = (r for r in result_of("cifar10_models")["runs"] if r["model"] == name)
     deviation = (run["test"]["accuracy"] * (1 - run["test"]["accuracy"]) / 500) ** 0.5
     assert abs(accuracy - run["test"]["accuracy"]) < 4 * deviation
+
+
+# --- Explanations ---
+
+
+def test_the_first_models_whose_explanations_were_measured_are_kept(tmp_path, monkeypatch):
+    from course_utils.experiments import explanations
+    from course_utils.weights import load_pretrained
+
+    study = find_study("explanations")
+    recipe = {**study.recipe, **study.trial, "items": 12, "test_items": 12, "seeds": 2}
+    recipe["models"] = {
+        name: {**recipe["models"][name], "epochs": 1, "methods": ["center"]} for name in PAIR
+    }
+    monkeypatch.setattr(explanations, "FOLDER", tmp_path / "checkpoints")
+    result = run_study("explanations", recipe, tmp_path / "cache")
+    study.keep(result, tmp_path / "cache")
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    drawn = explanations.draw(recipe, "test", 12, 0)
+    for run in result["runs"][:2]:
+        model = load_pretrained(tmp_path / "checkpoints" / f"{run['model']}_shapes.safetensors")
+        data = NormalizedImages(drawn.images, drawn.labels, (0.5,), (0.25,))
+        assert run["accuracy"] == round(evaluate(model, data).accuracy, 4)
