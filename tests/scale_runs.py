@@ -123,6 +123,20 @@ class Record(lightning.Callback):
         torch.save(noted, f"{self.folder}/rank{trainer.global_rank}.pt")
 
 
+class Starts(lightning.Callback):
+    """Notes the weights whenever an epoch begins, and writes them when the training ends."""
+
+    def __init__(self, folder: str):
+        self.folder, self.weights = folder, []
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        state = pl_module.model.state_dict()
+        self.weights.append({name: value.clone() for name, value in state.items()})
+
+    def on_train_end(self, trainer, pl_module):
+        torch.save(self.weights, f"{self.folder}/starts.pt")
+
+
 def doom(monkey):
     """Make every writing of a file, and every run of the module, count."""
     real = checkpoints.replace_file

@@ -97,3 +97,30 @@ def test_two_processes_are_one_at_the_same_global_batch(tmp_path):
         torch.testing.assert_close(rank["weights"], one["weights"])
         for name in ("train_loss", "validation_loss", "validation_accuracy"):
             torch.testing.assert_close(rank["metrics"][name], one["metrics"][name])
+
+
+@pytest.mark.slow
+def test_stochastic_weight_averaging_exports_the_mean_with_statistics_of_its_own(tmp_path):
+    """As docs/training_at_scale.md says: of the weights at the starts of epochs, and an epoch more."""
+    swa = {
+        "class_path": "lightning.pytorch.callbacks.StochasticWeightAveraging",
+        "init_args": {"swa_lrs": 0.001, "swa_epoch_start": 0.5},
+    }
+    record = {"class_path": "scale_runs.Starts", "init_args": {"folder": str(tmp_path)}}
+    model = {"model": "resnet_small32", "arguments": {"widths": [4, 6], "depths": [1, 1]}}
+    settings = scale_runs.config(
+        tmp_path, callbacks=[record, swa], trainer={"max_epochs": 4}, model=model
+    )
+    settings["trainer"]["callbacks"][-1]["init_args"]["best"] = False
+    run("-m", "course_utils.scale", "fit", "--config", scale_runs.write(tmp_path, settings))
+    starts = torch.load(tmp_path / "starts.pt")
+    exported = load_file(tmp_path / "weights.safetensors")
+    assert len(starts) == 5
+    learned = [name for name in starts[0] if "running" not in name and "tracked" not in name]
+    for name in learned:
+        mean = torch.stack([weights[name] for weights in starts[1:4]]).mean(dim=0)
+        torch.testing.assert_close(exported[name].float(), mean, rtol=1e-3, atol=1e-5)  # float16
+    changed = [name for name in starts[0] if "running_mean" in name]
+    assert changed
+    for name in changed:
+        assert not torch.equal(exported[name].float(), starts[4][name].half().float())
