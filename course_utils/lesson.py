@@ -42,7 +42,7 @@ LESSONS = (
         MODELS,
         120,
     ),
-    Lesson("09", "cnn_vs_vit", "CNN, ViT and CvT: one fair comparison", MODELS, 90, ready=False),
+    Lesson("09", "cnn_vs_vit", "CNN, ViT and CvT: one fair comparison", MODELS, 120),
     Lesson("10", "feature_vectors", "Feature vectors and image search", USES, 90),
     Lesson("11", "transfer_and_regions", "Transfer and regions", USES, 100),
     Lesson("12", "looking_inside", "Looking inside", USES, 90),

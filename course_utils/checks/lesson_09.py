@@ -101,6 +101,7 @@ def difference_interval(answer: Any) -> None:
     cases = (
         ([70.0, 72.0, 77.0], [61.0, 66.0, 65.0, 68.0], 2.0),
         ([50.0, 52.0, 54.0], [55.0, 50.0, 51.0], 2.78),
+        ([50.0, 52.0, 54.0], [58.0, 53.0, 54.0], 2.0),
     )
     for one, other, factor in cases:
         got = answer(list(one), list(other), factor)
@@ -135,9 +136,8 @@ def difference_interval(answer: Any) -> None:
             "You used 1.96 and not `factor`. That is for many runs; with three it is too narrow.": (
                 around(middle, half / factor * 1.96)
             ),
-            "You subtracted in the other direction. Asked is one minus other.": around(
-                -middle, half
-            ),
+            "You used 2.78 and not `factor`.": around(middle, half / factor * 2.78),
+            _turned(middle): around(-middle, half),
             "You took the spread of `one` only. The other mean is as uncertain.": around(
                 middle, factor * s / sqrt(n)
             ),
@@ -151,6 +151,16 @@ def difference_interval(answer: Any) -> None:
             ),
         }
         expect_close(_numbers(got), around(middle, half), mistakes, what="your interval")
+
+
+def _turned(middle: float) -> str:
+    """What is wrong with an interval around minus the difference; the first case has one above 0."""
+    if middle >= 0:
+        return "You subtracted in the other direction. Asked is one minus other."
+    return (
+        "Here `other` is better, and your interval lies above 0. Keep the sign of one minus other: "
+        "no absolute value."
+    )
 
 
 def _numbers(got: Any) -> Any:
@@ -171,7 +181,7 @@ def _crossings(x: Sequence[float], gap: Sequence[float]) -> list[float]:
 @exercise("9.3", "you find where two curves cross, and say so when they do not")
 def crossing(answer: Any) -> None:
     sizes = [100, 400, 1600, 6400]
-    once = ([30.0, 50.0, 60.0, 65.0], [20.0, 38.0, 63.0, 75.0])
+    once = ([30.0, 50.0, 60.0, 65.0], [20.0, 38.0, 63.0, 77.0])
     twice = ([30.0, 35.0, 60.0, 65.0], [20.0, 45.0, 70.0, 61.0])
     reverse = (once[1], once[0])
     for one, other in (once, reverse, twice):
@@ -202,6 +212,10 @@ def crossing(answer: Any) -> None:
             "the curves are closer.": sqrt(sizes[k] * sizes[k + 1]),
             "You returned the height (an accuracy) at which they cross. Asked is the size.": (
                 one[k] + share * (one[k + 1] - one[k])
+            ),
+            "You drew one line from the first size to the last. Look for two neighboring sizes between "
+            "which the sign changes, and take the line between these.": (
+                sizes[0] * (sizes[-1] / sizes[0]) ** (gap[0] / (gap[0] - gap[-1]))
             ),
             "You weighted the two ends the wrong way round: the crossing lies nearer to the size "
             "with the smaller gap.": 2
@@ -255,6 +269,9 @@ def shape_bias(answer: Any) -> None:
         ),
         "You returned a count. Divide by the number of answers that follow either cue.": (
             float(by_shape)
+        ),
+        "You divided a share of all images by a count. Count both, or take the share of both.": (
+            by_shape / total / (by_shape + by_texture)
         ),
         "You returned percent. Asked is a share, 0 ... 1.": 100
         * by_shape

@@ -157,6 +157,16 @@ def trusts_the_other_mean(one, other, factor=2.78):
     return _ends(np.mean(one) - np.mean(other), factor * np.std(one, ddof=1) / len(one) ** 0.5)
 
 
+def loses_the_sign(one, other, factor=2.78):
+    error = np.sqrt(np.var(one, ddof=1) / len(one) + np.var(other, ddof=1) / len(other))
+    return _ends(abs(np.mean(one) - np.mean(other)), factor * error)
+
+
+def knows_2_78_by_heart(one, other, factor=2.78):
+    error = np.sqrt(np.var(one, ddof=1) / len(one) + np.var(other, ddof=1) / len(other))
+    return _ends(np.mean(one) - np.mean(other), 2.78 * error)
+
+
 # --- 9.3: where curves cross --------------------------------------------------------------------
 
 
@@ -244,6 +254,13 @@ def lists_all(sizes, one, other):
     return [] if k is None else [sizes[k] * (sizes[k + 1] / sizes[k]) ** share]
 
 
+def draws_one_line(sizes, one, other):
+    before, after = one[0] - other[0], one[-1] - other[-1]
+    if before * after > 0:
+        return None
+    return sizes[0] * (sizes[-1] / sizes[0]) ** (before / (before - after))
+
+
 # --- 9.4: shape bias ----------------------------------------------------------------------------
 
 
@@ -279,6 +296,11 @@ def gives_percent(answers, shapes, textures):
 
 def counts_either_cue(answers, shapes, textures):
     return ((answers == shapes) | (answers == textures)).float().mean()
+
+
+def divides_a_mean_by_a_sum(answers, shapes, textures):
+    by_shape = answers == shapes
+    return (by_shape.float().mean() / (by_shape | (answers == textures)).sum()).item()
 
 
 # --- 9.5: calibration ---------------------------------------------------------------------------
@@ -419,6 +441,8 @@ BANK = {
         (gives_middle_and_half_width, "the two ends"),
         (gives_the_half_width, "An interval has two"),
         (trusts_the_other_mean, "as uncertain"),
+        (loses_the_sign, "no absolute value"),
+        (knows_2_78_by_heart, "not `factor`"),
     ],
     "9.3": [
         (is_straight_in_the_sizes, "axis is logarithmic"),
@@ -433,6 +457,7 @@ BANK = {
         (looks_beyond_the_last_size, "nothing was measured"),
         (misses_a_touch, "equal at a measured size"),
         (lists_all, "Return one number"),
+        (draws_one_line, "from the first size to the last"),
     ],
     "9.4": [
         (divides_by_all, "divided by all images"),
@@ -443,6 +468,7 @@ BANK = {
         (counts_shape, "returned a count"),
         (gives_percent, "returned percent"),
         (counts_either_cue, "shape and texture together"),
+        (divides_a_mean_by_a_sum, "share of all images by a count"),
     ],
     "9.5": [
         (weighs_bins_alike, "same weight"),
