@@ -118,7 +118,7 @@ def _from_torchvision(name: str) -> tuple[nn.Module, Transform] | None:
     name = name.removeprefix("torchvision/")
     if name not in models.list_models(module=models) or name in NOT_BY_NAME:
         return None
-    published = models.get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
+    published = models.get_model_weights(name).DEFAULT
     try:  # tensors only: no code of a file is run
         state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:

@@ -54,6 +54,7 @@ def feature_model(
     if isinstance(model, FeatureModel):
         chosen = transform or model.transform
         return FeatureModel(model.module, chosen, model.vectors, model.name)
+    preprocess: Callable[[Any], Tensor]
     if isinstance(model, Pretrained):
         module, preprocess, name = model.model, model.checkpoint.transform, model.checkpoint.name
     elif isinstance(model, nn.Module):
