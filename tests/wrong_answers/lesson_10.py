@@ -223,6 +223,11 @@ def zero_for_the_query(scores, labels, k):
     return (labels[rows] == labels[:, None]).float().mean()
 
 
+def minus_one_for_the_query(scores, labels, k):
+    rows = scores.clone().fill_diagonal_(-1).topk(k).indices
+    return (labels[rows] == labels[:, None]).float().mean()
+
+
 def ranks_along_columns(scores, labels, k):
     rows = scores.clone().fill_diagonal_(float("-inf")).topk(k, dim=0).indices.T
     return (labels[rows] == labels[:, None]).float().mean()
@@ -341,6 +346,11 @@ def all_or_nothing(found, truth):
     return sum(set(t) <= set(f) for f, t in pairs) / len(truth)
 
 
+def same_as_a_whole(found, truth):
+    pairs = zip(found.tolist(), truth.tolist(), strict=True)
+    return sum(set(t) == set(f) for f, t in pairs) / len(truth)
+
+
 def any_of_them(found, truth):
     pairs = zip(found.tolist(), truth.tolist(), strict=True)
     return sum(bool(set(t) & set(f)) for f, t in pairs) / len(truth)
@@ -417,6 +427,7 @@ BANK = {
         (one_for_each_query, "Average over the queries"),
         (overwrites_the_scores, "copy"),
         (zero_for_the_query, "minus infinity"),
+        (minus_one_for_the_query, "score to -1"),
         (ranks_along_columns, "row i, not column i"),
         (skips_the_query_among_k, "k others"),
     ],
@@ -442,6 +453,7 @@ BANK = {
         (precision_instead, "That is precision"),
         (mixes_the_queries, "mixed the queries"),
         (all_or_nothing, "whether all"),
+        (same_as_a_whole, "same as a whole"),
         (any_of_them, "whether any"),
         (best_of_truth, "best one only"),
         (counts_what_was_found, "divide by the number of true ones"),
