@@ -207,7 +207,7 @@ def test_every_import_is_a_declared_dependency(path):
     allowed = {
         "course_utils", "einops", "ipywidgets", "IPython", "matplotlib", "numpy", "regex", "skimage",
         "sklearn", "tokenizers", "torch", "torchvision", "timm", "transformers", "google", "lightning",
-        "torchmetrics",
+        "threadpoolctl", "torchmetrics",
     }  # fmt: skip
     import sys
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from course_utils import weights
 from course_utils.features.vectors import is_huggingface, is_timm
 from course_utils.weights import CHECKPOINTS, WeightsMissing, describe, load_pretrained
-from course_utils.weights.files import is_hub_name, locate, read_json
+from course_utils.weights.files import is_hub_name, locate, read_json, read_weights
 
 Transform = Callable[[Any], Tensor]
 # These count on a change of the input that is no part of their weights.
@@ -65,7 +65,7 @@ def _from_folder(folder: Path, name: str | Path) -> tuple[nn.Module, Transform]:
     except ValueError as error:  # not one of ours; its own library may have it
         config = read_json(folder, "config.json")
         if "architecture" in config:
-            return _timm_model(f"local-dir:{folder}")
+            return _timm_folder(folder, config)
         if "model_type" not in config:
             raise
         return _huggingface_model(folder, config, error)
@@ -156,6 +156,16 @@ def _from_timm(name: str) -> tuple[nn.Module, Transform] | None:
     if about is not None and about.hf_hub_id:
         return _from_folder(locate(str(about.hf_hub_id)), name)
     return _timm_model(name)
+
+
+def _timm_folder(folder: Path, config: dict[str, Any]) -> tuple[nn.Module, Transform]:
+    """timm's own reader would unpickle whatever a file holds; ours takes tensors only."""
+    import timm
+
+    classes = {"num_classes": config["num_classes"]} if "num_classes" in config else {}
+    module = timm.create_model(f"local-dir:{folder}", pretrained=False, **classes).eval()
+    module.load_state_dict(read_weights(folder))
+    return module, _timm_transform(module)
 
 
 def _timm_model(name: str) -> tuple[nn.Module, Transform]:
