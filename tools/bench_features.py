@@ -119,7 +119,11 @@ def against_the_pipeline(folder: Path, files: list[Path], pairs: int) -> list[di
     """One row: Hugging Face's ViT-S in its own pipeline, one image at a time and in batches."""
     from transformers import ViTConfig, ViTImageProcessor, ViTModel, pipeline
 
-    sizes: dict[str, Any] = {"hidden_size": 384, "num_attention_heads": 6, "intermediate_size": 1536}
+    sizes: dict[str, Any] = {
+        "hidden_size": 384,
+        "num_attention_heads": 6,
+        "intermediate_size": 1536,
+    }
     module = ViTModel(ViTConfig(**sizes), add_pooling_layer=False).eval()
     module.save_pretrained(folder)
     ViTImageProcessor().save_pretrained(folder)
