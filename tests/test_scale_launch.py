@@ -1,6 +1,7 @@
 """Processes started from a notebook, and what frameworks do between two steps, by hand."""
 
 import os
+import shlex
 import sys
 import time
 
@@ -50,7 +51,7 @@ def test_a_failure_ends_all_and_tells_the_last_lines(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs groups of processes")
 def test_after_the_time_limit_nothing_is_left_running_children_included(tmp_path):
-    sleep = f"{sys.executable} -c 'import time; time.sleep(100)'"
+    sleep = f"{shlex.quote(sys.executable)} -c 'import time; time.sleep(100)'"
     code = f"import os, pathlib, subprocess; c = subprocess.Popen({sleep!r}, shell=True);"
     code += "pathlib.Path('pid').write_text(str(c.pid)); c.wait()"
     with pytest.raises(TimeoutError, match="after 5 s a process was still running"):
