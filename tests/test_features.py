@@ -759,6 +759,10 @@ def test_a_timm_folder_and_its_own_preprocessing(tmp_path):
             expected = module.forward_head(module.forward_features(image), pre_logits=True)
         torch.testing.assert_close(extract_features([wide()], path).vectors, expected, **FLOAT32)
     assert isinstance(feature_model(path).module, ResNet)
+    other = tmp_path / "test_convnext"
+    (other / "config.json").write_text(json.dumps({**config, "architecture": "test_vit"}))
+    with pytest.raises(ValueError, match=r"(?s)test_vit.*config\.json.*Missing key.*copy"):
+        feature_model(other)
 
 
 # Channels-last sums in another order; float32 has some seven digits.

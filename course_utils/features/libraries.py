@@ -164,7 +164,13 @@ def _timm_folder(folder: Path, config: dict[str, Any]) -> tuple[nn.Module, Trans
 
     classes = {"num_classes": config["num_classes"]} if "num_classes" in config else {}
     module = timm.create_model(f"local-dir:{folder}", pretrained=False, **classes).eval()
-    module.load_state_dict(read_weights(folder))
+    try:
+        module.load_state_dict(read_weights(folder))
+    except RuntimeError as error:
+        raise ValueError(
+            f"the weights in {folder} must be those of the {config['architecture']} that its "
+            f"config.json describes; {error}: copy config.json and the weights from one place"
+        ) from None
     return module, _timm_transform(module)
 
 
