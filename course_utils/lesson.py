@@ -46,7 +46,7 @@ LESSONS = (
     Lesson("10", "feature_vectors", "Feature vectors and image search", USES, 90),
     Lesson("11", "transfer_and_regions", "Transfer and regions", USES, 100),
     Lesson("12", "looking_inside", "Looking inside", USES, 90),
-    Lesson("13", "training_at_scale", "Training at scale", USES, 90, ready=False),
+    Lesson("13", "training_at_scale", "Training at scale", USES, 120),
 )
 
 

@@ -27,6 +27,9 @@ def class_token_maps(answer: Any) -> None:
             "You took the row of the first patch. The class token is token 0.": w[
                 :, :, 1, 1:
             ].unflatten(-1, grid),
+            "You took the row of the last patch. The class token is token 0.": w[
+                :, :, -1, 1:
+            ].unflatten(-1, grid),
             "You left out the last key. The class token stands first, so its key is the one to leave "
             "out.": w[:, :, 0, :-1].unflatten(-1, grid),
             "You averaged the heads. Each head has a map of its own.": w[:, :, 0, 1:]
@@ -91,6 +94,7 @@ def patch_distances(answer: Any) -> None:
             ),
             "Your patches stand in another order. They are counted row by row, and grid is (rows, "
             "columns).": table(straight, column_first, patch),
+            "Your distances are whole numbers: the parts after the point are cut off.": right.floor(),
             "You returned one row of the table, the distances from the first patch. Every patch is a "
             "query: rows * columns of them.": right[0],
         }
@@ -148,8 +152,16 @@ def rollout_of_largest(answer: Any) -> None:
             "The identity is missing: the residual connection carries each token past the attention.": (
                 _rolled(layers, residual=0.0)
             ),
-            "You added the identity whole to the largest head and half of nothing else: mix half and "
-            "half, (A + I) / 2.": _rolled(layers, residual=2 / 3),
+            "You halved the largest head only: mix half of it with half of the identity, (A + I) / 2.": (
+                _rolled(layers, residual=2 / 3)
+            ),
+            "You halved the identity only: mix half of it with half of the largest head, (A + I) / 2.": (
+                _rolled(layers, residual=1 / 3)
+            ),
+            "You scaled the rows before the identity was mixed in. Mix first, then scale.": _rolled(
+                layers,
+                fuse=lambda layer: layer.amax(dim=0) / layer.amax(dim=0).sum(dim=-1, keepdim=True),
+            ),
             "You returned what reaches the class token. Asked is the whole table; its row 0 is that.": (
                 right[0]
             ),
@@ -202,6 +214,9 @@ def cam_of(answer: Any) -> None:
             "You summed the gradient over the places. Grad-CAM takes the mean; the sum makes the map "
             f"{places} times as large here.": places * plain.relu(),
             "You took the mean of the channels. Grad-CAM sums them.": plain.relu() / shape[1],
+            "You scaled each map to a highest value of one. How large it is belongs to the result: "
+            "leave it.": plain.relu()
+            / plain.relu().amax(dim=(1, 2), keepdim=True).clamp(min=1e-12),
             "You averaged over the batch as well. Each picture has its own weights.": (
                 slope.mean(dim=(0, 2, 3), keepdim=True) * values
             )
@@ -241,6 +256,9 @@ def paired_interval(answer: Any) -> None:
             "the difference of each picture: take its spread.": interval(mean, z * unpaired),
             "You added the errors of both lists. What is hard for both methods cancels in the "
             "difference of each picture: take its spread.": interval(mean, z * both),
+            "You took the variance. The standard error needs its root, `std()`.": interval(
+                mean, z * spread**2 / items**0.5
+            ),
             "That is one standard error to each side, two times in three. For 95% take 1.96 of them.": (
                 interval(mean, error)
             ),

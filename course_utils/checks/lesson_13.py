@@ -51,7 +51,13 @@ def unscale(answer: Any) -> None:
     scale = 2.0**16
     small = torch.tensor([3.1, -0.5, 2.0**-9 * 1.3]).half()
     large = torch.tensor([[20.0, -60_000.0]]).half()
-    got = answer([small.clone(), large.clone()], scale)
+    given = [small.clone(), large.clone()]
+    got = answer(given, scale)
+    if not (torch.equal(given[0], small) and torch.equal(given[1], large)):
+        refuse(
+            "Your function changed its arguments, and they are float16: a division inside them "
+            "(`/=`) rounds to float16. Compute new float32 tensors."
+        )
     if got is None:
         refuse(
             "Your function gave None for gradients that are all finite. 60,000 fits into float16."
@@ -65,8 +71,8 @@ def unscale(answer: Any) -> None:
                 gradient.float(), wanted
             ):
                 refuse(
-                    "You divided in float16. There the small gradients underflow again, and all was in "
-                    "vain: change to float32 first, then divide."
+                    "You divided in float16. There the small gradients underflow again, and the scale "
+                    "was useless: change to float32 first, then divide."
                 )
             if torch.equal(gradient.float(), half.float() * scale):
                 refuse("You multiplied by the scale. The loss was multiplied; now divide.")
@@ -124,7 +130,7 @@ def combine(answer: Any) -> None:
             "You divided each gradient by its size, then took the mean. They are means already.": (
                 stacked / counts[:, None, None]
             ).mean(dim=0),
-            "Your weights are the wrong way round: the process with more images must weigh more.": (
+            "Your weights are inverted: the process with more images must weigh more.": (
                 stacked * (inverse / inverse.sum())[:, None, None]
             ).sum(dim=0),
             "You treat the gradients as sums over images. They are gradients of a mean loss.": (
@@ -163,6 +169,8 @@ def share_out(answer: Any) -> None:
             refuse(
                 f"{case} your result is {tuple(got)}: half an image does not exist. Whole numbers."
             )
+        if any(isinstance(number, float) for number in (batch, accumulate)):
+            refuse(f"{case} your result is {tuple(got)}. Return whole numbers: divide with `//`.")
         right = _shared(whole // processes, fits)
         if (batch, accumulate) == right:
             continue
@@ -180,13 +188,14 @@ def share_out(answer: Any) -> None:
             )
         product = batch * processes * accumulate
         if product != whole:
-            most = "Filling each process to the brim" if batch == fits else "Rounding"
+            most = "Filling each process completely" if batch == fits else "Rounding"
             refuse(
                 f"{case} your result gives {batch} x {processes} x {accumulate} = {product}. {most} "
                 "changes the global batch, so the recipe: the product must be exact."
             )
         refuse(
-            f"{case} your result {(batch, accumulate)} is right, but {right[1]} parts are enough. "
+            f"{case} your result {(batch, accumulate)} has the right product, but "
+            f"{right[1]} {'part is' if right[1] == 1 else 'parts are'} enough. "
             "More parts mean smaller products, which leave the accelerator waiting."
         )
 

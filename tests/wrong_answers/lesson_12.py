@@ -45,6 +45,10 @@ def asks_the_first_patch(weights, grid):
     return weights[:, :, 1, 1:].unflatten(-1, grid)
 
 
+def asks_the_last_patch(weights, grid):
+    return weights[:, :, -1, 1:].unflatten(-1, grid)
+
+
 # --- 12.2: distances ----------------------------------------------------------------------------
 
 
@@ -92,6 +96,11 @@ def takes_grid_for_columns_and_rows(grid, patch):
 def starts_from_the_corner_only(grid, patch):
     middles = patch * torch.tensor(_middles(grid), dtype=torch.float32)
     return middles.norm(dim=-1)
+
+
+def cuts_off_the_parts(grid, patch):
+    place = torch.tensor([(i * patch, j * patch) for i in range(grid[0]) for j in range(grid[1])])
+    return torch.cdist(place.double(), place.double()).int()
 
 
 # --- 12.3: rollout ------------------------------------------------------------------------------
@@ -176,6 +185,26 @@ def returns_inside_the_loop(layers):
     return flow
 
 
+def _mixed(layers, step_of):
+    flow = torch.eye(layers[0].shape[-1], dtype=layers[0].dtype)
+    for layer in layers:
+        step = step_of(layer.amax(dim=0), torch.eye(len(flow), dtype=flow.dtype))
+        flow = step / step.sum(dim=-1, keepdim=True) @ flow
+    return flow
+
+
+def halves_the_head_only(layers):
+    return _mixed(layers, lambda a, identity: a / 2 + identity)
+
+
+def halves_the_identity_only(layers):
+    return _mixed(layers, lambda a, identity: a + identity / 2)
+
+
+def scales_before_mixing(layers):
+    return _mixed(layers, lambda a, identity: a / a.sum(dim=-1, keepdim=True) + identity)
+
+
 # --- 12.4: Grad-CAM -----------------------------------------------------------------------------
 
 
@@ -218,6 +247,15 @@ def changes_their_places(values, slope):
 
 def forgets_the_sum(values, slope):
     return F.relu(slope.mean(dim=(2, 3), keepdim=True) * values)
+
+
+def scales_to_one(values, slope):
+    cam = F.relu((slope.mean(dim=(2, 3), keepdim=True) * values).sum(dim=1))
+    return cam / cam.amax(dim=(1, 2), keepdim=True)
+
+
+def averages_over_the_batch(values, slope):
+    return F.relu((slope.mean(dim=(0, 2, 3), keepdim=True) * values).sum(dim=1))
 
 
 # --- 12.5: the paired interval ------------------------------------------------------------------
@@ -270,6 +308,12 @@ def divides_by_n(ours, theirs):
     return d.mean(), d.mean() - 1.96 * error, d.mean() + 1.96 * error
 
 
+def takes_the_variance(ours, theirs):
+    d = ours - theirs
+    half = 1.96 * d.var() / len(d) ** 0.5
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
 def returns_half_the_width(ours, theirs):
     d = ours - theirs
     return d.mean(), 1.96 * d.std() / len(d) ** 0.5
@@ -292,6 +336,7 @@ BANK = {
         (scales_the_map, "looks at itself"),
         (leaves_rows, "still rows"),
         (asks_the_first_patch, "token 0"),
+        (asks_the_last_patch, "last patch"),
     ],
     "12.2": [
         (measures_in_patches, "in patches"),
@@ -302,6 +347,7 @@ BANK = {
         (counts_columns_first, "in another order"),
         (takes_grid_for_columns_and_rows, "grid is (rows, columns)"),
         (starts_from_the_corner_only, "one row of the table"),
+        (cuts_off_the_parts, "whole numbers"),
     ],
     "12.3": [
         (forgets_keepdim, "without keepdim"),
@@ -314,6 +360,9 @@ BANK = {
         (returns_the_class_token, "whole table"),
         (multiplies_number_by_number, "number by number"),
         (returns_inside_the_loop, "first layer alone"),
+        (halves_the_head_only, "largest head only"),
+        (halves_the_identity_only, "identity only"),
+        (scales_before_mixing, "Mix first"),
     ],
     "12.4": [
         (keeps_what_speaks_against, "negative numbers"),
@@ -326,6 +375,8 @@ BANK = {
         (averages_the_channels, "Grad-CAM sums them"),
         (changes_their_places, "changed places"),
         (forgets_the_sum, "channels are still there"),
+        (scales_to_one, "highest value of one"),
+        (averages_over_the_batch, "over the batch"),
     ],
     "12.5": [
         (takes_the_spread_of_pictures, "spread of the single pictures"),
@@ -337,6 +388,7 @@ BANK = {
         (drops_the_sign, "without their sign"),
         (divides_by_n, "one less"),
         (returns_half_the_width, "half the width"),
+        (takes_the_variance, "the variance"),
         (returns_low_and_high, "without the mean"),
     ],
 }

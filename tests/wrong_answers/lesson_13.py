@@ -83,6 +83,14 @@ def only_changes_the_type(gradients, scale):
     return [g.float() for g in gradients]
 
 
+def divides_inside_the_arguments(gradients, scale):
+    if any(not g.isfinite().all() for g in gradients):
+        return None
+    for gradient in gradients:
+        gradient /= scale
+    return [g.float() for g in gradients]
+
+
 # --- 13.3: unequal shares -----------------------------------------------------------------------
 
 
@@ -155,6 +163,20 @@ def other_order(global_batch, processes, fits):
     return None
 
 
+def true_division(global_batch, processes, fits):
+    own, parts = global_batch / processes, 1
+    while own % parts or own / parts > fits:
+        parts += 1
+    return own / parts, parts
+
+
+def room_must_be_left(global_batch, processes, fits):
+    own, parts = global_batch // processes, 1
+    while own % parts or own // parts >= fits:
+        parts += 1
+    return own // parts, parts
+
+
 def half_images(global_batch, processes, fits):
     own = global_batch / processes
     parts = -(-own // fits)
@@ -213,6 +235,7 @@ BANK = {
         (sets_broken_numbers_to_zero, "return None"),
         (scales_again, "You multiplied by the scale"),
         (only_changes_the_type, "still those of the scaled loss"),
+        (divides_inside_the_arguments, "changed its arguments"),
     ],
     "13.3": [
         (plain_mean, "plain mean over the processes"),
@@ -220,7 +243,7 @@ BANK = {
         (weighted_by_processes, "divided by the number of processes"),
         (weighted_not_divided, "did not divide by the number of all images"),
         (divides_each_by_its_size, "They are means already"),
-        (inverse_weights, "wrong way round"),
+        (inverse_weights, "are inverted"),
         (sums_over_images, "as sums over images"),
     ],
     "13.4": [
@@ -231,6 +254,8 @@ BANK = {
         (one_image_at_a_time, "parts are enough"),
         (other_order, "exchanged the two"),
         (half_images, "half an image"),
+        (true_division, "Return whole numbers"),
+        (room_must_be_left, "1 part is enough"),
     ],
     "13.5": [
         (forward_only, "forward pass only"),
