@@ -13,6 +13,7 @@ weights       published checkpoints and the course's own into these models
 images        image files as they come: turned, gray, broken
 data          text, digits and photographs that need no network
 augmentation  crop, flip, erase, mixup, cutmix: on whole batches
+kernels       the same results, faster: linear layers as convolutions
 evaluation    loss, accuracy and all logits of a model; bfloat16
 training      fit: the loop, its schedule, runs that go on where they were
 features      feature vectors of images from any source, by any model      lesson 10

@@ -1,7 +1,7 @@
 """How good a model is: its loss, its accuracy, all its logits; in float32 or in bfloat16."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol, get_args
@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from course_utils.kernels import replaced_forward
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -84,14 +86,15 @@ def precision(name: Precision, model: nn.Module) -> Iterator[None]:
     """Nothing for "float32"; for "bfloat16" matrix products and convolutions run in that type.
 
     On a CPU two of PyTorch's bfloat16 kernels are slow backwards, so there attention takes the plain
-    one, and depthwise convolutions, which multiply little, stay in float32.
+    one where gradients are wanted, and depthwise convolutions, which multiply little, stay in float32.
     """
     check_precision(name)
     device = next(model.parameters()).device.type
     with ExitStack() as stack:
         if name == "bfloat16":
-            if device == "cpu":
+            if device == "cpu" and torch.is_grad_enabled():
                 stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            if device == "cpu":
                 stack.enter_context(_depthwise_in_float32(model))
             stack.enter_context(torch.autocast(device, torch.bfloat16))
         yield
@@ -103,20 +106,10 @@ def check_precision(name: str) -> None:
         raise ValueError(f'precision must be "float32" or "bfloat16"; got {name!r}')
 
 
-@contextmanager
-def _depthwise_in_float32(model: nn.Module) -> Iterator[None]:
+def _depthwise_in_float32(model: nn.Module) -> AbstractContextManager[None]:
     """Autocast passes by the grouped convolutions of `model`."""
-    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
-    before = [vars(layer).get("forward") for layer in layers]
-    for layer in layers:
-        layer.forward = partial(_without_autocast, layer.forward)  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        for layer, forward in zip(layers, before, strict=True):
-            del layer.forward  # the class's own is behind it
-            if forward is not None:
-                layer.forward = forward  # type: ignore[method-assign]
+    layers = (m for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups > 1)
+    return replaced_forward(layers, lambda _, forward: partial(_without_autocast, forward))
 
 
 def _without_autocast(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

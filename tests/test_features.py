@@ -257,6 +257,22 @@ def test_the_model_is_left_as_it_was():
     assert not any(m._forward_pre_hooks for m in model.modules())
 
 
+def test_linear_layers_run_as_convolutions_and_these_with_channels_last():
+    layouts = []
+    with torch.profiler.profile() as profile:
+        extract_features(pixels(), small_vit(), transform=READY)
+    products = [event for event in profile.events() if event.name == "aten::addmm"]
+    assert len(products) == 1  # the head, which gets the vector
+
+    def note(layer, given, out):
+        layouts.append(out.is_contiguous(memory_format=torch.channels_last))
+
+    cnn = ResNet(depths=(1,), widths=(8,), stem="small").eval()
+    cnn.layer1.register_forward_hook(note)
+    extract_features(pixels(), cnn, transform=READY)
+    assert layouts == [True]
+
+
 def test_vectors_can_be_trained_on_and_carry_no_graph():
     got = extract_features(pixels(), small_vit(), transform=READY).vectors
     layer = nn.Linear(33, 2)

@@ -302,6 +302,8 @@ def test_bfloat16_holds_inside_its_context_and_nowhere_else():
     result = evaluate(model, data, precision_name="bfloat16")
     assert result.logits.dtype == torch.float32
     assert types["7"] == torch.bfloat16
+    assert model[0].seen["autocast"]
+    assert not model[0].seen["plain attention only"]  # its fast kernel is slow backwards only
     evaluate(model, data)
     assert types["1"] == types["7"] == torch.float32
     assert model[0].seen == {

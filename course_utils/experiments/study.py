@@ -58,6 +58,8 @@ STUDIES = (
     "texture_or_shape",
     "explanations",
     "transfer",
+    "search_at_scale",
+    "search_by_class",
 )
 
 

@@ -24,6 +24,7 @@ from course_utils.features.result import Features, Skipped
 from course_utils.features.sources import make_source
 from course_utils.features.vectors import check_vectors
 from course_utils.images import ImageUnreadable
+from course_utils.kernels import linear_as_convolution
 from course_utils.lesson import progress_bar
 from course_utils.weights import Pretrained, Transform
 
@@ -33,7 +34,7 @@ def extract_features(
     model: str | Path | nn.Module | Pretrained | FeatureModel,
     *,
     transform: Callable[[Any], Tensor] | None = None,
-    batch_size: int = 32,
+    batch_size: int = 16,
     on_error: Literal["raise", "skip"] = "raise",
     precision_name: Precision = "float32",
     device: str | torch.device | None = None,
@@ -76,7 +77,7 @@ def extract_features(
     todo = _Work(chosen, images.size, batch_size, kept, on_error)
     short = precision_name != "float32"
     in_precision = precision(precision_name, chosen.module) if short else nullcontext()
-    with _ready(chosen.module, device or _best_device()), in_precision:
+    with torch.no_grad(), _ready(chosen.module, device or _best_device()), in_precision:
         try:
             for _ in progress_bar(range(images.size), "feature vectors"):
                 todo.take(next(stream))
@@ -179,12 +180,12 @@ def _stacked(batch: list[Prepared]) -> Tensor:
 def _ready(module: nn.Module, device: str | torch.device) -> Iterator[None]:
     """The module in eval mode on `device`, its convolutions channels-last; then as it was before.
 
-    On a CPU, channels-last is what makes convolutions fast.
+    On a CPU, channels-last is what makes convolutions fast, and linear layers are faster as such.
     """
     first = next(module.parameters(), None)
     before = None if first is None else first.device
     strides = any(p.dim() == 4 and p.is_contiguous() for p in module.parameters())
-    with in_eval_mode(module):
+    with in_eval_mode(module), linear_as_convolution(module):
         module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         try:
             yield

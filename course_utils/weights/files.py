@@ -78,9 +78,9 @@ def _download(name: str) -> Path:
     ) as error:  # no network, a blocked one, no such name: each has errors of its own
         raise WeightsMissing(
             f"{name} is neither on this machine nor can it be downloaded "
-            f"({type(error).__name__}): connect to the internet once, check the name on "
-            "huggingface.co, give the path of a folder with its files, or take the course's own "
-            "weights with load_pretrained, which need no network"
+            f"({type(error).__name__}): connect to the internet once, try again if the connection "
+            "broke off, check the name on huggingface.co, give the path of a folder with its files, "
+            "or take the course's own weights with load_pretrained, which need no network"
         ) from error
     return folder
 
