@@ -150,6 +150,10 @@ def intersection_over_union(answer: Any) -> None:
             "negative, and their product is positive: no side may be less than 0.": (
                 free / (sizes[0] + sizes[1] - free)
             ),
+            "You set the product to 0 where it is negative. Too late: two negative sides have a "
+            "positive product. No *side* may be less than 0.": (
+                free.clamp(min=0) / (sizes[0] + sizes[1] - free.clamp(min=0))
+            ),
             "You divided by the sum of both areas. The part that both cover is in it twice: "
             "subtract it "
             "once.": shared / (sizes[0] + sizes[1]),
@@ -203,6 +207,8 @@ def sample_places(answer: Any) -> None:
             "You subtracted the half in pixels. It is half a *place*: first divide by the stride, "
             "then "
             "subtract.": (middles - 0.5) / stride,
+            "You subtracted the half, but from pixels. It belongs to places: first divide by the "
+            "stride.": middles - 0.5,
             "You added the half. Pixel 0 lies before the middle of place 0, at -1/2.": middles
             / stride
             + 0.5,
@@ -363,6 +369,9 @@ def precision_recall(answer: Any) -> None:
                 "Your recall divides by the number of boxes. Recall is the share of *objects* that is "
                 "found.": (found / len(hits)),
                 "Your recall divides by the boxes so far. That is precision.": found / boxes,
+                "Your recall counts boxes. Count the hits among them: only a hit finds an object.": (
+                    boxes / objects
+                ),
                 "You did not add up: recall after a box counts all hits so far, not this box "
                 "alone.": (right / objects),
             },

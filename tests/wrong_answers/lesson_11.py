@@ -106,6 +106,12 @@ def lets_sides_be_negative(a, b):
     return shared / (area(a)[:, None] + area(b) - shared)
 
 
+def clamps_the_product(a, b):
+    width, height = sides(a, b)
+    shared = (width * height).clamp(min=0)
+    return shared / (area(a)[:, None] + area(b) - shared)
+
+
 def counts_the_shared_part_twice(a, b):
     width, height = sides(a, b)
     shared = width.clamp(min=0) * height.clamp(min=0)
@@ -170,6 +176,10 @@ def forgets_the_half(start, end, cells, stride):
 
 def subtracts_half_a_pixel(start, end, cells, stride):
     return (middles(start, end, cells) - 0.5) / stride
+
+
+def forgets_the_stride(start, end, cells, stride):
+    return middles(start, end, cells) - 0.5
 
 
 def adds_the_half(start, end, cells, stride):
@@ -279,6 +289,11 @@ def recalls_boxes(hits, objects):
     return total(hits) / torch.arange(1, len(hits) + 1), total(hits) / len(hits)
 
 
+def recalls_misses_too(hits, objects):
+    boxes = torch.arange(1, len(hits) + 1)
+    return total(hits) / boxes, boxes / objects
+
+
 def does_not_add_up(hits, objects):
     marks = torch.tensor(hits).double()
     return marks / torch.arange(1, len(hits) + 1), marks / objects
@@ -317,6 +332,7 @@ BANK = {
     ],
     "11.2": [
         (lets_sides_be_negative, "their product is positive"),
+        (clamps_the_product, "two negative sides have a"),
         (counts_the_shared_part_twice, "subtract it once"),
         (divides_by_the_smaller, "the smaller area"),
         (divides_by_the_first, "the union counts both"),
@@ -330,6 +346,7 @@ BANK = {
     "11.3": [
         (forgets_the_half, "half a place too far"),
         (subtracts_half_a_pixel, "half a *place*"),
+        (forgets_the_stride, "first divide by the stride"),
         (adds_the_half, "you added the half"),
         (stays_in_pixels, "your numbers are pixels"),
         (rounds_down, "nothing is rounded"),
@@ -354,6 +371,7 @@ BANK = {
         (recalls_first, "you returned recall first"),
         (ends_recall_at_one, "your recall divides by the hits"),
         (recalls_boxes, "share of *objects*"),
+        (recalls_misses_too, "only a hit finds an object"),
         (does_not_add_up, "you did not add up"),
         (gives_one_number, "after *each* box"),
         (counts_from_zero, "starts to count at 0"),
