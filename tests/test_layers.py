@@ -409,10 +409,13 @@ ARROWS = {
     "lesson": {"plotting"},
     "progress": set(),
     "augmentation": set(),
-    "evaluation": set(),
+    "kernels": set(),
+    "evaluation": {"kernels"},
     "measures": set(),
     "training": {"augmentation", "evaluation", "lesson", "progress"},
-    "features": {"images", "weights", "evaluation", "lesson", "progress", "features"},
+    "features": {
+        "images", "weights", "evaluation", "kernels", "lesson", "progress", "features",
+    },
     "search": {"features", "progress", "search"},
     "explain": {"evaluation", "explain"},
     "transfer": set(),
@@ -420,7 +423,7 @@ ARROWS = {
     "experiments": {
         "tokenizers", "positions", "attention", "transformer", "vit", "cnn", "cvt", "weights",
         "measures", "augmentation", "evaluation", "training", "data", "lesson", "progress",
-        "experiments", "explain", "features",
+        "experiments", "explain", "features", "search",
     },
     "scale": {"augmentation", "data", "evaluation", "progress", "scale", "training", "weights"},
     "checks": {
