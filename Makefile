@@ -5,7 +5,7 @@ export PYTHON
 IN_VENV := .venv/bin/python
 install = python=$$(sh tools/find_python.sh) && "$$python" tools/bootstrap.py $(1)
 
-.PHONY: help lab test reset notebooks badges bench test-oldest draft undraft
+.PHONY: help lab test reset release notebooks badges bench test-oldest draft undraft
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -17,6 +17,10 @@ lab:  ## installs, then opens JupyterLab on your copy of the lessons in work/
 reset:  ## starts one lesson afresh, keeping your file under a dated name: make reset LESSON=03
 	@$(call install,lab)
 	@$(IN_VENV) tools/workspace.py "$(LESSON)"
+
+release:  ## the lessons for a class, in build/release/: student, instructor and nbgrader versions
+	@$(call install,dev)
+	@$(IN_VENV) tools/release.py
 
 # Last of all one call of pytest for everything, so that its closing line speaks for all.
 test:  ## lint, spelling, types, unit tests and strict nbval over every lesson

@@ -3,14 +3,21 @@
 A check prints and never raises, so that a notebook runs from top to bottom whatever is in it.
 """
 
+import signal
+import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from course_utils import progress
 
 Check = Callable[[Any], None]
+
+
+class _TooLong(BaseException):
+    """An answer did not end; no Exception, which a learner's `except` could catch."""
 
 
 class Refused(Exception):
@@ -25,7 +32,9 @@ class Exercise:
 
 
 EXERCISES: dict[str, Exercise] = {}
+SECONDS = 30.0  # for one answer; on two cores the slowest right one takes less than a tenth of it
 _TAKEN: dict[str, Any] = {}  # exercise -> the solution that `pick` put in place of an answer
+_ENDLESS: dict[str, Any] = {}  # exercise -> an answer that ran out of time
 
 
 def exercise(number: str, title: str) -> Callable[[Check], Check]:
@@ -53,9 +62,16 @@ def verdict(number: str, answer: Any) -> str:
         # Its own random numbers: the rest of the notebook is the same whatever is checked here.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            task.check(answer)
+            with _time_limit(SECONDS):
+                task.check(answer)
     except NotImplementedError:
         return "not attempted"
+    except _TooLong as error:
+        _ENDLESS[number] = answer
+        return (
+            f"Your code did not end within {SECONDS:.0f} seconds{_line_of(error, answer)}: does a loop "
+            "wait for something that never comes?"
+        )
     except Refused as reason:
         return str(reason)
     except (Exception, SystemExit) as error:  # a learner's code may raise anything
@@ -74,7 +90,11 @@ def check(number: str, answer: Any) -> None:
             "passed. Run the cell with your own answer, then this one."
         )
         return
-    result = verdict(number, answer)
+    tell(number, verdict(number, answer))
+
+
+def tell(number: str, result: str) -> None:
+    """Print what `verdict` gave, and remember a pass."""
     if result == "not attempted":
         print(
             f"[ .. ] Exercise {number}: not attempted yet. Edit the cell above, run it, then run this "
@@ -89,13 +109,52 @@ def check(number: str, answer: Any) -> None:
         print(f"[FAIL] Exercise {number}: {result}")
 
 
-def pick(number: str, answer: Any, solution: Any) -> Any:
-    """The learner's answer if it passes its check, else the solution: what follows always works."""
-    if verdict(number, answer) == "passed":
+def pick(number: str, answer: Any, solution: Any = None) -> Any:
+    """The learner's answer if it passes its check, else the solution: what follows always works.
+
+    In a class the solution is left out. Then a function that does not pass is replaced by one that
+    says so where it is needed.
+    """
+    ran_out = number in _ENDLESS and _ENDLESS[number] is answer  # not once more for half a minute
+    if not ran_out and verdict(number, answer) == "passed":
         return answer
+    if solution is None:
+        return _open(number) if callable(answer) else answer
     if callable(solution):  # numbers and text can be the same object as a right answer
         _TAKEN[number] = solution
     return solution
+
+
+def _open(number: str) -> Callable[..., Any]:
+    def not_solved_yet(*_: Any, **__: Any) -> Any:
+        raise NotImplementedError(
+            f"this cell needs exercise {number}, which has no right answer yet: solve it, run its "
+            "cells, then this one; or go on with a cell that does not need it"
+        )
+
+    return not_solved_yet
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """`_TooLong` in the code below after `seconds`; no limit where a system has no such signal."""
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+    ):
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # and every second, if it was caught
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def find(number: str) -> Exercise:
