@@ -41,7 +41,8 @@ class _Answers(BaseHTTPRequestHandler):
         files = sorted(self.server.folder.iterdir())
         if path.startswith("/api/models/") and "/revision/" in path:
             names = [{"rfilename": file.name} for file in files]
-            self._send(json.dumps({"id": "a/b", "sha": COMMIT, "siblings": names}).encode())
+            about = {"id": "a/b", "sha": COMMIT, "private": False, "tags": [], "downloads": 0}
+            self._send(json.dumps({**about, "likes": 0, "siblings": names}).encode())
         elif path.startswith("/api/models/") and "/tree/" in path:
             entries = [
                 {"type": "file", "path": f.name, "size": f.stat().st_size, "oid": _digest(f)[:40]}
