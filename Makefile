@@ -5,7 +5,7 @@ export PYTHON
 IN_VENV := .venv/bin/python
 install = python=$$(sh tools/find_python.sh) && "$$python" tools/bootstrap.py $(1)
 
-.PHONY: help lab test reset notebooks badges bench test-oldest draft undraft
+.PHONY: help lab test reset notebooks badges bench glossary test-oldest draft undraft
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -42,6 +42,10 @@ badges:  ## stamps the address of the course into every lesson: make badges REPO
 bench:  ## measured ratios against the reference libraries, into course_utils/results/
 	@$(call install,dev)
 	@$(IN_VENV) tools/bench.py
+
+glossary:  ## writes docs/glossary.md from docs/glossary.yaml
+	@$(call install,dev)
+	@$(IN_VENV) tools/glossary.py
 
 draft:  ## writes one lesson as a script, for editing: make draft LESSON=03
 	@$(call install,dev)
