@@ -96,7 +96,7 @@ def translation(key: str, term: str, meaning: str) -> list[str]:
     tag, name, direction = LANGUAGES[key]
     marks = f' lang="{tag}"' + (f' dir="{direction}"' if direction else "")
     return [
-        f"<dt{marks}><strong>{escape(term)}</strong> <small>{name}</small></dt>",
+        f"<dt{marks}>{name}: <strong>{escape(term)}</strong></dt>",
         f"<dd{marks}>{escape(meaning)}</dd>",
     ]
 
