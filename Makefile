@@ -5,7 +5,7 @@ export PYTHON
 IN_VENV := .venv/bin/python
 install = python=$$(sh tools/find_python.sh) && "$$python" tools/bootstrap.py $(1)
 
-.PHONY: help lab test reset release notebooks badges bench test-oldest draft undraft
+.PHONY: help lab test reset release notebooks badges bench test-oldest draft undraft glossary guide
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -38,6 +38,7 @@ test-oldest:  ## the unit tests on the lowest versions that pyproject.toml allow
 notebooks:  ## executes and measures every lesson, or LESSON=03, and writes the outputs back
 	@$(call install,dev)
 	@$(IN_VENV) tools/execute_notebooks.py $(LESSON)
+	@$(IN_VENV) tools/guide.py
 
 badges:  ## stamps the address of the course into every lesson: make badges REPO=owner/name
 	@$(call install,dev)
@@ -46,6 +47,14 @@ badges:  ## stamps the address of the course into every lesson: make badges REPO
 bench:  ## measured ratios against the reference libraries, into course_utils/results/
 	@$(call install,dev)
 	@$(IN_VENV) tools/bench.py
+
+glossary:  ## writes docs/glossary.md from docs/glossary.yaml
+	@$(call install,dev)
+	@$(IN_VENV) tools/glossary.py
+
+guide:  ## fills times, plans and quoted checks into docs/instructor_guide.md
+	@$(call install,dev)
+	@$(IN_VENV) tools/guide.py
 
 draft:  ## writes one lesson as a script, for editing: make draft LESSON=03
 	@$(call install,dev)
