@@ -5,7 +5,7 @@ export PYTHON
 IN_VENV := .venv/bin/python
 install = python=$$(sh tools/find_python.sh) && "$$python" tools/bootstrap.py $(1)
 
-.PHONY: help lab test reset notebooks badges bench test-oldest draft undraft
+.PHONY: help lab test site reset notebooks badges bench test-oldest draft undraft
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -30,6 +30,10 @@ test:  ## lint, spelling, types, unit tests and strict nbval over every lesson
 test-oldest:  ## the unit tests on the lowest versions that pyproject.toml allows
 	@$(call install,dev)
 	@$(IN_VENV) tools/oldest.py
+
+site:  ## builds the course site from the stored outputs: open build/site/index.html
+	@$(call install,dev)
+	@$(IN_VENV) tools/build_site.py
 
 notebooks:  ## executes and measures every lesson, or LESSON=03, and writes the outputs back
 	@$(call install,dev)
