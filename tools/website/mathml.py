@@ -6,22 +6,22 @@ Screen readers read MathML, and every browser of today draws it.
 from typing import Any
 
 from docutils import nodes
-from latex2mathml.converter import convert
+from math_core import LatexError, LatexToMathML
 from sphinx.application import Sphinx
+
+
+CONVERTER = LatexToMathML()
 
 
 def to_mathml(tex: str, *, block: bool) -> str:
     """One formula. Raises `ValueError`, naming the formula, for TeX that cannot be converted."""
     try:
-        mathml = convert(tex, display="block" if block else "inline")
-    except Exception as error:
+        return CONVERTER.convert_with_local_state(tex, displaystyle=block)
+    except LatexError as error:
         raise ValueError(
-            f"a formula must convert to MathML; {tex!r} does not ({error}): write it with the "
-            "commands that latex2mathml knows"
+            f"a formula must convert to MathML; {tex!r} does not ({error}): write it with commands "
+            "that math-core knows"
         ) from error
-    if "\\" in mathml:  # an unknown command is passed on as text
-        raise ValueError(f"unknown command in the formula {tex!r}: use another one")
-    return mathml
 
 
 def visit_inline(translator: Any, node: nodes.math) -> None:
