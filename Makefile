@@ -5,7 +5,7 @@ export PYTHON
 IN_VENV := .venv/bin/python
 install = python=$$(sh tools/find_python.sh) && "$$python" tools/bootstrap.py $(1)
 
-.PHONY: help lab test site reset notebooks badges bench test-oldest draft undraft
+.PHONY: help lab test test-browser site reset notebooks badges bench test-oldest draft undraft
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -26,6 +26,10 @@ test:  ## lint, spelling, types, unit tests and strict nbval over every lesson
 	$(IN_VENV) -m codespell_lib
 	$(IN_VENV) -m mypy
 	$(IN_VENV) -m pytest tests notebooks --nbval --nbval-current-env --nbval-cell-timeout=300
+
+test-browser:  ## the course site in a real browser; needs Chromium, as in apt-get install chromium
+	@$(call install,dev)
+	$(IN_VENV) -m pytest tests/browser -m browser
 
 test-oldest:  ## the unit tests on the lowest versions that pyproject.toml allows
 	@$(call install,dev)

@@ -19,7 +19,7 @@ exclude_patterns = ["extra"]
 nb_execution_mode = "off"
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
-myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_block"]
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_block", "attrs_inline"]
 myst_heading_anchors = 4
 html_math_renderer = "mathml"
 
@@ -32,6 +32,7 @@ toc_object_entries_show_parents = "hide"
 # --- pages -------------------------------------------------------------------------------------
 html_theme = "furo"
 html_static_path = ["theme/static"]
+html_favicon = "theme/static/icon.svg"
 html_css_files = ["site.css"]
 html_js_files = [("site.js", {"defer": "defer"})]
 html_copy_source = False

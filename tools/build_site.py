@@ -11,6 +11,7 @@ from pathlib import Path
 from nbtools import NOTEBOOKS, ROOT, read, write
 from sphinx.cmd.build import build_main
 from website import interactive, lessons, reference, start
+from website.documents import document
 
 DOCS = ROOT / "docs"
 
@@ -34,10 +35,11 @@ def lay_out(sources: Path, extra: Path) -> None:
     (sources / "docs").mkdir(parents=True)
     documents = sorted(DOCS.glob("*.md"))
     for path in documents:
-        shutil.copy(path, sources / "docs")
+        text = document(path.read_text(encoding="utf-8"), DOCS)
+        (sources / "docs" / path.name).write_text(text, encoding="utf-8")
     lay_out_lessons(sources / "notebooks", extra)
     reference.write_pages(sources / "reference", lessons.built_names(NOTEBOOKS))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = document((ROOT / "README.md").read_text(encoding="utf-8"), ROOT)
     (sources / "index.md").write_text(start.start_page(readme, documents), encoding="utf-8")
 
 

@@ -9,7 +9,6 @@ from docutils import nodes
 from math_core import LatexError, LatexToMathML
 from sphinx.application import Sphinx
 
-
 CONVERTER = LatexToMathML()
 
 
