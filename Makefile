@@ -5,7 +5,7 @@ export PYTHON
 IN_VENV := .venv/bin/python
 install = python=$$(sh tools/find_python.sh) && "$$python" tools/bootstrap.py $(1)
 
-.PHONY: help lab test reset release notebooks badges bench test-oldest draft undraft glossary guide
+.PHONY: help lab test reset release notebooks badges bench test-oldest draft undraft glossary guide test-browser site
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -31,9 +31,17 @@ test:  ## lint, spelling, types, unit tests and strict nbval over every lesson
 	$(IN_VENV) -m mypy
 	$(IN_VENV) -m pytest tests notebooks --nbval --nbval-current-env --nbval-cell-timeout=300
 
+test-browser:  ## the course site in a real browser; needs Chromium, as in apt-get install chromium
+	@$(call install,dev)
+	$(IN_VENV) -m pytest tests/browser -m browser
+
 test-oldest:  ## the unit tests on the lowest versions that pyproject.toml allows
 	@$(call install,dev)
 	@$(IN_VENV) tools/oldest.py
+
+site:  ## builds the course site from the stored outputs: open build/site/index.html
+	@$(call install,dev)
+	@$(IN_VENV) tools/build_site.py
 
 notebooks:  ## executes and measures every lesson, or LESSON=03, and writes the outputs back
 	@$(call install,dev)

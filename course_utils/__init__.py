@@ -19,8 +19,10 @@ training      fit: the loop, its schedule, runs that go on where they were
 features      feature vectors of images from any source, by any model      lesson 10
 search        an index of vectors: exact, or approximate with FAISS        lesson 10
 measures      calibration, similarity of layers, moved and shuffled images   lesson 9
+transfer      what of a trained network learns again, and what stays        lesson 11
 regions       regions of interest, proposals, a small detector             lesson 11
 explain       attention maps, rollout, Grad-CAM, and their faithfulness    lesson 12
+scale         the same training on Lightning, its costs and its launch     lesson 13
 plotting      figures from plain arrays, each with its description in words
 lesson        what a notebook needs around the teaching
 progress      which exercises were passed, kept in the learner's own folder

@@ -138,3 +138,26 @@ def on_meta(monkeypatch):
             yield
 
     return without_memory
+
+
+def start_site_build(folder):
+    """`make site` without the installing, into a folder; two may run side by side."""
+    command = [sys.executable, ROOT / "tools" / "build_site.py", folder]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.fixture(scope="session")
+def two_sites(tmp_path_factory):
+    """The course site, built twice, in two places."""
+    folders = [tmp_path_factory.mktemp(name) / "site" for name in ("one", "another place")]
+    for build in [start_site_build(folder) for folder in folders]:
+        said, _ = build.communicate()
+        assert build.returncode == 0, said
+        assert "WARNING" not in said
+    return folders
+
+
+@pytest.fixture(scope="session")
+def site(two_sites):
+    """The folder of the course site."""
+    return two_sites[0]
