@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 from playwright.sync_api import Page, expect
-from test_site import chromium, open_browser  # noqa: F401  (fixtures)
+from test_browser_site import chromium, open_browser  # noqa: F401  (fixtures)
 
 from course_utils.data import course_text
 from course_utils.experiments import course_tokenizer
