@@ -185,7 +185,9 @@ def browser() -> Iterator[Browser]:
             executable_path=CHROMIUM,
             args=["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)],
         )
+        expect.set_options(timeout=MINUTE)  # four people on one machine are slow
         yield browser
+        expect.set_options(timeout=5_000)
         browser.close()
 
 
@@ -415,8 +417,9 @@ def test_a_seat_has_a_limit(lesson_3) -> None:
 
 def test_a_seat_needs_the_memory_that_the_guide_says(lesson_3) -> None:
     """With lesson 3 run to its end; what processes share is shared out among them."""
-    memory = [process.memory_full_info().pss / 1e9 for process in seat("right")]
-    print(f"server and kernel: {memory} GB")
+    infos = [process.memory_full_info() for process in seat("right")]
+    print(*infos, sep="\n")
+    memory = [info.pss / 1e9 for info in infos]
     said = re.search(
         r"a seat needs ([\d.]+) GB", (CLASSROOM / "README.md").read_text(encoding="utf-8")
     )
