@@ -29,6 +29,8 @@ c.PAMAuthenticator.allowed_groups = {COURSE}
 # One server for each person, as that person, with JupyterLab.
 c.JupyterHub.spawner_class = "jupyterhub.spawner.LocalProcessSpawner"
 c.Spawner.default_url = "/lab"
+# When a whole class logs in at once, a server takes longer to start than JupyterHub waits by itself.
+c.Spawner.start_timeout = c.Spawner.http_timeout = 300
 c.Spawner.environment = {
     "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     "JUPYTER_CONFIG_PATH": str(FOLDER),  # nbgrader finds its settings there

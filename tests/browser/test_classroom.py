@@ -148,7 +148,7 @@ def hub(folder: Path, enterable: None) -> Iterator[None]:
     with open(folder / "state" / "log", "w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     try:
-        wait_until(answers_at_all, "the hub does not answer")
+        wait_until(answers_at_all, "the hub does not answer", seconds=300)
         yield
     finally:
         children = psutil.Process(process.pid).children(recursive=True)
@@ -205,7 +205,7 @@ class Person:
         self.page.get_by_label("Username").fill(account(self.name))
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
-        self.page.wait_for_url(re.compile(r"/user/[^/]+/lab"), timeout=2 * MINUTE)
+        self.page.wait_for_url(re.compile(r"/user/[^/]+/lab"), timeout=5 * MINUTE)
         self.lab_is_ready()
 
     def url(self, path: str) -> str:
