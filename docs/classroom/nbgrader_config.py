@@ -1,7 +1,10 @@
 """nbgrader's settings for this course; `make release` puts this file into its folder."""
 
+import os
+
 from nbclient.exceptions import DeadKernelError
 from nbgrader.converters.autograde import Autograde
+from nbgrader.exchange.default import ExchangeSubmit
 from nbgrader.preprocessors import Execute
 
 MOST_DEATHS = 5
@@ -43,9 +46,27 @@ class SurvivingExecute(Execute):
 
 ENDED = "left out: this cell, or the test of it, ended Python itself"
 
+
+class PrivateSubmit(ExchangeSubmit):
+    """What is handed in is open to its writer and to the teacher's group, and to nobody else.
+
+    nbgrader leaves it open to all who guess its name. The group comes from the folder it lies in.
+    """
+
+    def copy_files(self):
+        super().copy_files()
+        os.chmod(os.path.join(self.inbound_path, self.assignment_filename), 0o770)
+
+
 c = get_config()  # noqa: F821  (nbgrader gives it)
 
 c.CourseDirectory.course_id = "vision-transformers"
+# jupyterhub_config.py says where people hand over, and to teachers where the course lies.
+if os.environ.get("COURSE_EXCHANGE"):
+    c.Exchange.root = os.environ["COURSE_EXCHANGE"]
+if os.environ.get("COURSE_FOLDER"):
+    c.CourseDirectory.root = os.environ["COURSE_FOLDER"]
+c.ExchangeFactory.submit = PrivateSubmit
 # A released stub stands where the solution stood.
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
 # A cell of a lesson takes at most some twenty seconds on two cores.
