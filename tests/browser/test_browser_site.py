@@ -146,6 +146,15 @@ def test_no_page_scrolls_sideways_on_a_telephone(open_browser, site, names):
     assert wide == {}
 
 
+@pytest.mark.parametrize("wide", [900, 1010, 1100, 1320])
+def test_no_lesson_is_wider_than_a_tablet_or_a_laptop(open_browser, site, wide):
+    page = open_browser(wide)
+    for lesson in sorted(site.glob("notebooks/*.html")):
+        page.goto(lesson.as_uri())
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= wide, f"{lesson.name} is {width} pixels wide"
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_violation(open_browser, site, names, theme):
     page = open_browser(theme=theme)
