@@ -43,7 +43,7 @@ MISSING = [
         "root, who makes accounts": hasattr(os, "geteuid") and os.geteuid() == 0,
         "useradd": shutil.which("useradd"),
         "Chromium (apt-get install chromium)": CHROMIUM,
-        'JupyterHub (pip install "jupyterhub>=6.1")': find_spec("jupyterhub"),
+        'JupyterHub (pip install -e .[hub])': find_spec("jupyterhub"),
         "its proxy (npm install --prefix build/hub configurable-http-proxy)": PROXY,
     }.items()
     if not is_here
