@@ -3,9 +3,10 @@
 
 export PYTHON
 IN_VENV := .venv/bin/python
+PROXY := configurable-http-proxy@5.3.0
 install = python=$$(sh tools/find_python.sh) && "$$python" tools/bootstrap.py $(1)
 
-.PHONY: help lab test reset release notebooks badges bench test-oldest draft undraft glossary guide test-browser site
+.PHONY: help lab reset release test test-browser test-oldest site notebooks badges bench glossary guide draft undraft
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -31,8 +32,9 @@ test:  ## lint, spelling, types, unit tests and strict nbval over every lesson
 	$(IN_VENV) -m mypy
 	$(IN_VENV) -m pytest tests notebooks --nbval --nbval-current-env --nbval-cell-timeout=300
 
-test-browser:  ## the course site in a real browser; needs Chromium, as in apt-get install chromium
+test-browser:  ## JupyterLab, the site and a class in a real browser: needs Chromium, npm and, for the class, root
 	@$(call install,dev)
+	@npm install --silent --no-fund --no-audit --prefix build/hub $(PROXY)
 	$(IN_VENV) -m pytest tests/browser -m browser
 
 test-oldest:  ## the unit tests on the lowest versions that pyproject.toml allows

@@ -11,7 +11,7 @@ from pathlib import Path
 from nbtools import NOTEBOOKS, ROOT, read, write
 from sphinx.cmd.build import build_main
 from website import interactive, lessons, reference, start
-from website.documents import document
+from website.documents import DOCUMENTS, document
 
 DOCS = ROOT / "docs"
 
@@ -32,15 +32,14 @@ def build(site: Path, work: Path) -> int:
 
 def lay_out(sources: Path, extra: Path) -> None:
     """What Sphinx reads into `sources`, what is copied beside the pages into `extra`."""
-    (sources / "docs").mkdir(parents=True)
-    documents = sorted(DOCS.glob("*.md"))
-    for path in documents:
-        text = document(path.read_text(encoding="utf-8"), DOCS)
-        (sources / "docs" / path.name).write_text(text, encoding="utf-8")
+    for path in DOCUMENTS:
+        page = sources / path.relative_to(ROOT)
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(document(path.read_text(encoding="utf-8"), path.parent), encoding="utf-8")
     lay_out_lessons(sources / "notebooks", extra)
     reference.write_pages(sources / "reference", lessons.built_names(NOTEBOOKS))
     readme = document((ROOT / "README.md").read_text(encoding="utf-8"), ROOT)
-    (sources / "index.md").write_text(start.start_page(readme, documents), encoding="utf-8")
+    (sources / "index.md").write_text(start.start_page(readme, DOCUMENTS), encoding="utf-8")
 
 
 def lay_out_lessons(folder: Path, extra: Path) -> None:

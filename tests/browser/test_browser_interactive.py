@@ -5,7 +5,6 @@ import re
 import pytest
 import torch
 from playwright.sync_api import Page, expect
-from test_browser_site import chromium, open_browser  # noqa: F401  (fixtures)
 
 from course_utils.data import course_text
 from course_utils.experiments import course_tokenizer
@@ -23,7 +22,7 @@ TEXTS = [
 
 
 @pytest.fixture
-def lesson(open_browser, site):  # noqa: F811
+def lesson(open_browser, site):
     def go(number: str, **options) -> Page:
         page = open_browser(**options)
         (path,) = site.rglob(f"{number}_*.html")

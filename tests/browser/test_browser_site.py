@@ -4,7 +4,6 @@ No console error, no request that leaves the machine, nothing wider than a telep
 WCAG 2.2 AA on any page, in light and in dark; search, theme and solutions work by keyboard.
 """
 
-import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,68 +11,12 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SMALLEST = 360  # columns of pixels: a small telephone
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    if not CHROMIUM:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-class Watch:
-    """What a page may not do: say errors, ask other machines, ask for what is not there."""
-
-    def __init__(self, page: Page) -> None:
-        self.wrong: list[str] = []
-        page.on("console", self.on_console)
-        page.on("pageerror", lambda error: self.wrong.append(f"{page.url}: {error}"))
-        page.on("request", self.on_request)
-        page.on("requestfailed", self.on_failure)
-
-    def on_console(self, message):
-        if message.type in ("error", "warning"):
-            self.wrong.append(f"{message.location.get('url')}: {message.text}")
-
-    def on_failure(self, request):
-        if request.failure != "net::ERR_ABORTED":  # a page left before its icon was there
-            self.wrong.append(f"{request.failure}: {request.url}")
-
-    def on_request(self, request):
-        if not request.url.startswith(("file:", "data:", "http://127.0.0.1:")):
-            self.wrong.append(f"leaves the machine: {request.url}")
-
-
-@pytest.fixture
-def open_browser(chromium):
-    """open_browser(width, theme): a page with a watch over it; at the end nothing may be wrong."""
-    opened = []
-
-    def make(width=1280, theme="light", **options):
-        context = chromium.new_context(
-            viewport={"width": width, "height": 800}, color_scheme=theme, **options
-        )
-        page = context.new_page()
-        opened.append((context, Watch(page)))
-        return page
-
-    yield make
-    wrong = [line for _, watch in opened for line in watch.wrong]
-    for context, _ in opened:
-        context.close()
-    assert wrong == []
 
 
 class Quiet(SimpleHTTPRequestHandler):

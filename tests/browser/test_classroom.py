@@ -21,7 +21,7 @@ import psutil
 import pytest
 import release
 from nbtools import ROOT, read
-from playwright.sync_api import Browser, Locator, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, expect
 from test_nbgrader import LESSON, answers
 
 CLASSROOM = ROOT / "docs" / "classroom"
@@ -31,7 +31,6 @@ NAMES = ("teacher", "right", "wrong", "empty")
 STUDENTS = NAMES[1:]
 PREFIX = "trial-"
 MINUTE = 60_000  # milliseconds
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Where README.md of the classroom has it installed, or anywhere on PATH
 PROXY = shutil.which(
     "configurable-http-proxy",
@@ -42,9 +41,8 @@ MISSING = [
     for what, is_here in {
         "root, who makes accounts": hasattr(os, "geteuid") and os.geteuid() == 0,
         "useradd": shutil.which("useradd"),
-        "Chromium (apt-get install chromium)": CHROMIUM,
-        'JupyterHub (pip install -e .[hub])': find_spec("jupyterhub"),
-        "its proxy (npm install --prefix build/hub configurable-http-proxy)": PROXY,
+        "JupyterHub (pip install -e .[hub])": find_spec("jupyterhub"),
+        "its proxy (make test-browser gets it with npm)": PROXY,
     }.items()
     if not is_here
 ]
@@ -178,17 +176,10 @@ def answers_at_all() -> bool:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    quiet = ["gpu", "quic", "background-networking", "component-update", "sync"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)],
-        )
-        expect.set_options(timeout=MINUTE)  # four people on one machine are slow
-        yield browser
-        expect.set_options(timeout=5_000)
-        browser.close()
+def browser(chromium: Browser) -> Iterator[Browser]:
+    expect.set_options(timeout=MINUTE)  # four people on one machine are slow
+    yield chromium
+    expect.set_options(timeout=5_000)
 
 
 class Person:

@@ -6,6 +6,8 @@ from pathlib import Path
 from nbtools import ROOT
 from stamp import stored_repository
 
+DOCS = ROOT / "docs"
+DOCUMENTS = sorted([*DOCS.glob("*.md"), *DOCS.glob("*/README.md")])
 LINK = re.compile(r"(?<!!)(\[[^\]]*\])\(([^)\s]+)\)")
 
 
@@ -28,4 +30,4 @@ def address(link: str, folder: Path) -> str:
 
 def has_page(file: Path) -> bool:
     lesson = file.parent == ROOT / "notebooks" and file.suffix == ".ipynb"
-    return lesson or (file.parent == ROOT / "docs" and file.suffix == ".md")
+    return lesson or file in DOCUMENTS

@@ -4,6 +4,7 @@ import re
 from itertools import groupby
 from pathlib import Path
 
+from nbtools import ROOT
 from stamp import measured
 
 from course_utils.lesson import LESSONS, Lesson
@@ -20,7 +21,8 @@ def start_page(readme: str, documents: list[Path]) -> str:
     parts = {part: list(group) for part, group in groupby(ready, lambda lesson: lesson.part)}
     tables = [f"### {part}\n\n{table(lessons)}" for part, lessons in parts.items()]
     trees = [tree(part, [f"notebooks/{page_of(x)}" for x in parts[part]]) for part in parts]
-    trees.append(tree("More", [f"docs/{path.stem}" for path in documents] + ["reference/index"]))
+    more = [path.relative_to(ROOT).with_suffix("").as_posix() for path in documents]
+    trees.append(tree("More", [*more, "reference/index"]))
     measured_on = (
         "Measured on two cores, without a graphics card and without network. Each page shows the "
         "lesson as it ran; to work through it, download the notebook or open it in Colab."
