@@ -120,11 +120,12 @@ def test_every_document_has_a_page_and_is_in_the_navigation(site):
     listed = {
         a["href"] for a in parsed(site / "index.html").find(class_="sidebar-tree").find_all("a")
     }
-    documents = sorted((ROOT / "docs").glob("*.md"))
+    documents = sorted((ROOT / "docs").rglob("*.md"))
     assert documents
     for path in documents:
-        assert (site / "docs" / f"{path.stem}.html").is_file()
-        assert f"docs/{path.stem}.html" in listed
+        page = path.relative_to(ROOT).with_suffix(".html")
+        assert (site / page).is_file()
+        assert page.as_posix() in listed
 
 
 def test_the_start_page_has_what_was_measured(site):
