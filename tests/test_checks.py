@@ -77,6 +77,10 @@ def raises(error):
         (lambda x: 2 * x, "passed"),
         (lambda x: x + x.double(), "passed"),
         (lambda x: [2.0, 6.0], "passed"),
+        (
+            lambda x: (2 * x).numpy(),
+            "is a NumPy array, but the lesson goes on with PyTorch's tensors",
+        ),
         (lambda x: x**2, "You squared"),
         (lambda x: None, "None: does your function end in `return ...`"),
         (lambda x: "2x", "must be a tensor or numbers; got str"),

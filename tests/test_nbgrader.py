@@ -1,4 +1,4 @@
-"""A lesson as an nbgrader assignment, from the release to the feedback of seven submissions."""
+"""A lesson as an nbgrader assignment, from the release to the feedback of many submissions."""
 
 import copy
 import csv
@@ -58,8 +58,28 @@ def submission(
     return notebook
 
 
+def without(notebook: Any, *grade_ids: str) -> Any:
+    """The notebook after somebody has deleted cells."""
+    left = copy.deepcopy(notebook)
+    left.cells = [
+        cell
+        for cell in left.cells
+        if cell.metadata.get("nbgrader", {}).get("grade_id") not in grade_ids
+    ]
+    return left
+
+
+def typed_into(lesson: Any, typed: dict[str, str]) -> Any:
+    """Answers typed into a version of the lesson of which nbgrader knows nothing."""
+    notebook = copy.deepcopy(lesson)
+    for number, cells in exercises(notebook).items():
+        notebook.cells[cells["stub"]].source = typed[number]
+    return notebook
+
+
 def submissions(released: Any) -> dict[str, Any]:
     right = answers()
+    lesson = read(ROOT / "notebooks" / f"{LESSON}.ipynb")
     wrong = right["3.1"].replace("dim=-1", "dim=0")
     assert wrong != right["3.1"]
     dies = "def merge_heads(x):\n    import os\n    os._exit(1)"
@@ -71,6 +91,10 @@ def submissions(released: Any) -> dict[str, Any]:
         "crashing": submission(released, {**right, "3.2": "1 / 0", "3.3": dies}),
         "endless": submission(released, {**right, "3.4": endless}),
         "overwriting": submission(released, {}, OVERWRITES, tests="1.0"),
+        "without a test": without(submission(released, right), "points-3-2"),
+        "without both": without(submission(released, right), "exercise-3-2", "points-3-2"),
+        "student version": typed_into(release.student(lesson), {**right, "3.2": "pass"}),
+        "published version": typed_into(lesson, {**right, "3.2": "1 / 0"}),
         "bending": submission(released, {**right, "3.1": wrong}, BENDS_TORCH),
     }
 
@@ -99,6 +123,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     patch.setattr(release, "RELEASE", folder)
     release.write_all()
     course = folder / "nbgrader"
+    give_three_points(course / "source" / LESSON / f"{LESSON}.ipynb", "points-3-1")
     nbgrader(course, "generate_assignment", LESSON, "--create")
     released = read(course / "release" / LESSON / f"{LESSON}.ipynb")
     for student, notebook in submissions(released).items():
@@ -112,6 +137,15 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     patch.undo()
 
 
+def give_three_points(path: Path, grade_id: str) -> None:
+    """As a teacher does who finds one exercise harder."""
+    notebook = read(path)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == grade_id:
+            cell.metadata.nbgrader.points = 3
+    nbformat.write(notebook, path)
+
+
 def feedback(course: Path, student: str) -> str:
     """The words of a student's feedback page."""
     page = course / "feedback" / student / LESSON / f"{LESSON}.html"
@@ -123,11 +157,15 @@ def test_points_of_all_submissions(course: Path) -> None:
     with open(course / "grades.csv", newline="") as file:
         grades = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
     assert grades == {
-        "right": 4,
+        "right": 6,  # exercise 3.1 has three points
         "wrong": 3,
         "empty": 0,
-        "crashing": 2,
-        "endless": 3,
+        "crashing": 4,
+        "endless": 5,
+        "without a test": 6,
+        "without both": 5,
+        "student version": 5,
+        "published version": 5,
         "overwriting": 0,
         "bending": 0,
     }

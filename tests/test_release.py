@@ -55,17 +55,14 @@ def test_no_text_of_a_solution_is_left_for_students(path: Path) -> None:
 
 
 @by_name
-def test_students_get_the_stubs_as_they_are_and_nothing_printed_in_an_exercise(path: Path) -> None:
+def test_students_get_the_stubs_as_they_are_and_no_outputs(path: Path) -> None:
     lesson = read(path)
     student = release.student(lesson)
     assert len(student.cells) == len(lesson.cells)
     for before, after in zip(lesson.cells, student.cells, strict=True):
-        if role(before):
+        if before.cell_type == "code":
             assert (after.outputs, after.execution_count) == ([], None)
-        if role(before) in ("stub", "check"):
-            assert after.source == before.source
-        if not role(before) and before.cell_type == "code":
-            assert (after.source, after.outputs) == (before.source, before.outputs)
+            assert after.source == before.source or role(before) == "solution"
     nbformat.validate(student)
 
 
@@ -73,9 +70,14 @@ def test_students_get_the_stubs_as_they_are_and_nothing_printed_in_an_exercise(p
 def test_the_teacher_sees_open_solutions_after_the_notes(path: Path) -> None:
     lesson = read(path)
     instructor = release.instructor(lesson, path.stem)
-    assert instructor.cells[0].source.startswith(f"*For the teacher*\n\n## {path.stem[:2]} ")
+    notes = instructor.cells[0].source
+    assert re.match(rf"<details>\n<summary>.*</summary>\n\n## {path.stem[:2]} ", notes)
+    assert notes.endswith("\n\n</details>")
     for before, after in zip(lesson.cells, instructor.cells[1:], strict=True):
-        assert after.source == before.source
+        title = "# Solution " if role(before) == "solution" else ""
+        assert after.source.startswith(title)
+        assert after.source.partition("\n")[2] == before.source.partition("\n")[2]
+        assert title or after.source == before.source
         assert "source_hidden" not in after.metadata.get("jupyter", {})
     nbformat.validate(instructor)
 
@@ -120,6 +122,26 @@ def test_the_same_lessons_give_the_same_files(tmp_path: Path, monkeypatch) -> No
     assert {f"instructor/{path.name}" for path in NOTEBOOKS} <= set(found[0])
     assert {f"nbgrader/source/{path.stem}/{path.name}" for path in LESSONS} <= set(found[0])
     assert "nbgrader/nbgrader_config.py" in found[0]
+
+
+def test_a_course_with_a_grade_book_stays_as_it_is(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    monkeypatch.setattr(release, "RELEASE", tmp_path / "release")
+    monkeypatch.setattr(release, "lessons", lambda: LESSONS[:1])
+    monkeypatch.setattr(release, "notes_for", lambda stem: "")
+    release.main()
+    assert "grade book" not in capsys.readouterr().out
+    course = tmp_path / "release" / "nbgrader"
+    (course / "gradebook.db").write_bytes(b"points")
+    changed = course / "source" / LESSONS[0].stem / LESSONS[0].name
+    new = changed.read_bytes()
+    changed.write_text("mine")
+    release.main()
+    assert "nbgrader/ has a grade book and stays as it is" in capsys.readouterr().out
+    assert (course / "gradebook.db").read_bytes() == b"points"
+    assert changed.read_text() == "mine"
+    beside = tmp_path / "release" / "nbgrader.new" / changed.relative_to(course)
+    assert beside.read_bytes() == new
 
 
 def run(notebook: Any) -> Any:

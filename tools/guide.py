@@ -9,12 +9,15 @@ A block begins with a comment that says what belongs there, and ends with its na
     <!-- table -->  <!-- totals -->        all lessons
 """
 
+import ast
 import importlib
 import re
 import sys
 from collections.abc import Callable
 
-from nbtools import ROOT
+from nbformat import NotebookNode
+from nbtools import ROOT, code_cells, exercises, read, role, tags
+from release import answer_name
 from stamp import measured
 
 from course_utils.checks import all_exercises
@@ -56,13 +59,37 @@ def exercises_of(lesson: Lesson) -> int:
 
 
 def cost(number: str) -> str:
-    """One line: what a lesson takes of a learner and of a machine."""
+    """What a lesson takes of a learner and of a machine, and which answers the rest stands on."""
     lesson = lesson_of(number)
     machine = measured()[lesson.file]
     return (
         f"*About {lesson.minutes} minutes to work through, with {exercises_of(lesson)} exercises. "
-        f"Its cells run in {machine['seconds']:.0f} s with {machine['gigabytes']:.1f} GB of memory.*"
+        f"Its cells run in {machine['seconds']:.0f} s with {machine['gigabytes']:.1f} GB of memory. "
+        f"{needs(read(ROOT / 'notebooks' / lesson.file))}*"
     )
+
+
+def needs(notebook: NotebookNode) -> str:
+    """One sentence: the exercises whose answers later cells use."""
+    found = needed_later(notebook)
+    if not found:
+        return "No later cell needs an answer."
+    numbers = " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
+    return f"Later cells need the answer{'s' * (len(found) > 1)} to {numbers}."
+
+
+def needed_later(notebook: NotebookNode) -> list[str]:
+    """The exercises whose answer a cell outside of it uses."""
+    used = [
+        {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
+        for cell in code_cells(notebook)
+        if not role(cell) and "setup" not in tags(cell)
+    ]
+    names = {
+        number: answer_name(notebook.cells[cells["solution"]])
+        for number, cells in exercises(notebook).items()
+    }
+    return [number for number, name in names.items() if any(name in cell for cell in used)]
 
 
 def trips(argument: str) -> str:

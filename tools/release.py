@@ -1,10 +1,11 @@
 """`make release`: the lessons for a class, in build/release/.
 
-    student/     no solutions; what needs an open answer says so
+    student/     no solutions and no outputs; what needs an open answer says so
     instructor/  solutions open, and before each lesson what a teacher needs
     nbgrader/    a course for nbgrader: sources, from which it makes the assignments
 
-One source: the lessons in notebooks/. The same lessons give the same files.
+One source: the lessons in notebooks/. The same lessons give the same files. A course in which nbgrader
+has worked stays as it is; then the new sources come beside it, into nbgrader.new/.
 """
 
 import ast
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
-from nbtools import ROOT, exercises, lessons, read, stable_id, write
+from nbtools import ROOT, code_cells, exercises, lessons, read, stable_id, write
 
 RELEASE = ROOT / "build" / "release"
 ASSETS = ROOT / "notebooks" / "assets"
@@ -24,6 +25,8 @@ CONFIG = ROOT / "docs" / "classroom" / "nbgrader_config.py"
 
 # What a lesson says about its solutions, and what it says where there are none.
 IN_A_CLASS = {
+    "| right; remembered in `work/.course/progress.json`, and nowhere else (on Colab, until the session "
+    "ends) |": "| right |",
     "answer an exercise, read what its check says, and open its solution": (
         "answer an exercise, and read what its check says"
     ),
@@ -39,24 +42,36 @@ IN_A_CLASS = {
 
 
 def main() -> None:
-    write_all()
+    course = write_all()
     print(f"student, instructor and nbgrader versions are in {RELEASE.relative_to(ROOT)}/")
+    if course.name != "nbgrader":
+        print(IN_USE.format(course=course.relative_to(ROOT)))
 
 
-def write_all() -> None:
-    """All versions of all lessons into RELEASE, in place of what was there."""
-    shutil.rmtree(RELEASE, ignore_errors=True)
+IN_USE = """\
+nbgrader/ has a grade book and stays as it is. The new sources are in {course}/: to bring
+a lesson up to date, copy its folder from there into source/ of your course and run
+nbgrader generate_assignment LESSON --force"""
+
+
+def write_all() -> Path:
+    """All versions of all lessons into RELEASE; the folder of the course for nbgrader."""
+    in_use = (RELEASE / "nbgrader" / "gradebook.db").exists()
+    course = RELEASE / ("nbgrader.new" if in_use else "nbgrader")
+    for made in (RELEASE / "student", RELEASE / "instructor", course):
+        shutil.rmtree(made, ignore_errors=True)
     for lesson in lessons():
         notebook = read(lesson)
         save(student(notebook), RELEASE / "student" / lesson.name)
         save(instructor(notebook, lesson.stem), RELEASE / "instructor" / lesson.name)
         if exercises(notebook):
-            source = RELEASE / "nbgrader" / "source" / lesson.stem
+            source = course / "source" / lesson.stem
             save(nbgrader_source(notebook), source / lesson.name)
             shutil.copytree(ASSETS, source / "assets")
     for version in ("student", "instructor"):
         shutil.copytree(ASSETS, RELEASE / version / "assets")
-    shutil.copy(CONFIG, RELEASE / "nbgrader")
+    shutil.copy(CONFIG, course)
+    return course
 
 
 def save(notebook: NotebookNode, path: Path) -> None:
@@ -65,12 +80,12 @@ def save(notebook: NotebookNode, path: Path) -> None:
 
 
 def student(lesson: NotebookNode) -> NotebookNode:
-    """Stubs as they are, the outputs of exercises cleared, and no text of a solution."""
+    """Stubs as they are, no text of a solution, and no outputs: they answer what is to be predicted."""
     notebook = copy.deepcopy(lesson)
     for number, cells in exercises(notebook).items():
-        for cell in (notebook.cells[index] for index in cells.values()):
-            cell.outputs, cell.execution_count = [], None
         hand_on(notebook.cells[cells["solution"]], number)
+    for cell in code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = without_badge(in_a_class(cell.source))
@@ -89,6 +104,7 @@ def instructor(lesson: NotebookNode, stem: str) -> NotebookNode:
     notebook = copy.deepcopy(lesson)
     for cells in exercises(notebook).values():
         cell = notebook.cells[cells["solution"]]
+        cell.source = re.sub(r"\A# @title (Solution \S+).*", r"# \1", cell.source)
         cell.metadata = nbformat.from_dict({"course": cell.metadata.course, "tags": ["solution"]})
     notebook.cells.insert(0, nbformat.v4.new_markdown_cell(notes_for(stem)))
     return with_ids(notebook)
@@ -101,7 +117,8 @@ def notes_for(stem: str) -> str:
     found = re.search(rf"^## {number} .*?(?=^## |\Z)", guide, re.MULTILINE | re.DOTALL)
     if not found:
         raise SystemExit(f"docs/instructor_guide.md has no section '## {number} ...': write one")
-    return "*For the teacher*\n\n" + found[0].strip()
+    folded = "<details>\n<summary>For the teacher (click to open)</summary>"
+    return f"{folded}\n\n{found[0].strip()}\n\n</details>"
 
 
 def nbgrader_source(lesson: NotebookNode) -> NotebookNode:
@@ -120,7 +137,7 @@ def nbgrader_source(lesson: NotebookNode) -> NotebookNode:
 
 # The modules are loaded anew: whatever a notebook did to them is gone.
 POINTS = """\
-# One point. When this notebook is graded, this cell is replaced by its original.
+# Points, if the answer passes. When this notebook is graded, this cell is replaced by its original.
 import sys
 
 for loaded in [name for name in sys.modules if name.startswith("course_utils.checks")]:

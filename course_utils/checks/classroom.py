@@ -7,13 +7,13 @@ from typing import Any
 from course_utils.checks import engine
 
 
-def points(number: str, answer: Any) -> float:
-    """Print what the check says of an answer; 1.0 if it passes, else 0.0.
+def points(number: str, answer: Any) -> float | None:
+    """Print what the check says of an answer; None if it passes, else 0.0.
 
-    A test cell of nbgrader that ends in a number gives as many points. Text on standard error would
-    cost all of them, so whatever an answer writes there is shown with the rest. Where the check
-    takes an answer that is wrong on purpose, something in the notebook has replaced a part of it:
-    no points.
+    A test cell of nbgrader that ends in a number gives as many points, and one that ends in nothing
+    gives all that the teacher wants it to give. Text on standard error would cost all of them, so
+    whatever an answer writes there is shown with the rest. Where the check takes an answer that is
+    wrong on purpose, something in the notebook has replaced a part of it: no points.
     """
     with contextlib.redirect_stderr(sys.stdout):
         if _takes_anything(number):
@@ -24,7 +24,7 @@ def points(number: str, answer: Any) -> float:
             return 0.0
         result = engine.verdict(number, answer)
         engine.tell(number, result)
-        return float(result == "passed")
+        return None if result == "passed" else 0.0
 
 
 def _takes_anything(number: str) -> bool:

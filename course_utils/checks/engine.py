@@ -178,6 +178,8 @@ def expect_close(
 ) -> None:
     """Refuse unless `got` is a tensor equal to `expected` in shape and numbers.
 
+    A NumPy array is no tensor: PyTorch's functions, which the lesson calls next, do not take it.
+
     `mistakes` maps a message to the result which that misconception would give: where `got` equals
     one of them, its message is the answer. Otherwise the message tells the first difference.
     """
@@ -241,6 +243,11 @@ def _as_tensor(got: Any, what: str) -> Any:
 
     if got is None:
         refuse(f"{what} is None: does your function end in `return ...`?")
+    if type(got).__module__ == "numpy" and got.ndim:
+        refuse(
+            f"{what} is a NumPy array, but the lesson goes on with PyTorch's tensors: "
+            "`torch.from_numpy` makes one of it, or use PyTorch's functions from the start"
+        )
     try:
         return torch.as_tensor(got).detach()
     except (TypeError, ValueError, RuntimeError):

@@ -31,6 +31,13 @@ def putting_together(answer: Function) -> None:
         "patch must be the slow part and the pixel in it the fast part: (rows h)": read(
             "(r q) (c h w) -> c (h r) (w q)", **grid
         ),
+        "The channels came to the front, but the two parts of a side do not stand together: joined like "
+        "this, the first line of the picture is filled with the lines of the first patch. Rows of the "
+        "grid belong beside the lines of a patch, columns of the grid beside its columns": _cut_axes(
+            patches, rows, columns, side
+        )
+        .permute(2, 0, 1, 3, 4)
+        .reshape(picture.shape),
         "Within each patch, lines and columns have changed places: every patch is mirrored at its "
         "diagonal": read("(r q) (c h w) -> c (r w) (q h)", **grid),
         "The patches are placed column by column. They stand row by row: the first ones fill the top "
@@ -82,6 +89,10 @@ def putting_together(answer: Function) -> None:
 
 def _cut(picture: Tensor, side: int) -> Tensor:
     return rearrange(picture, "c (r h) (q w) -> (r q) (c h w)", h=side, w=side)
+
+
+def _cut_axes(patches: Tensor, rows: int, columns: int, side: int) -> Tensor:
+    return rearrange(patches, "(r q) (c h w) -> r q c h w", r=rows, q=columns, h=side, w=side)
 
 
 @exercise("5.2", "patches, numbers in a patch, and one matrix with one bias for all of them")
@@ -329,6 +340,10 @@ def cropped_positions(answer: Function) -> None:
         "missing in front": shifted[:, top : top + height, left : left + width].flatten(1, 2),
         "`top` and `left` are exchanged: `top` counts rows of the grid, `left` columns": with_class(
             grid[:, left : left + height, top : top + width]
+        ),
+        "`top` and `left` are exchanged, and the height and the width of the crop with them: `top` and "
+        "the height count rows of the grid": with_class(
+            grid[:, left : left + width, top : top + height]
         ),
         "The old grid was read as (columns, rows): the first number of old_grid is the rows": (
             with_class(turned[:, top : top + height, left : left + width])

@@ -292,6 +292,12 @@ def score_count(answer: Any) -> None:
             "Use floor((side + 2 - 3) / stride) + 1, for rows and for columns.": heads
             * queries
             * (prefix + (rows // stride) * (columns // stride)),
+            "Two things: you forgot the class token (it asks, and it is asked), and you rounded down. "
+            "With window 3 and padding 1, an odd side keeps one more: 7 becomes 4.": heads
+            * rows
+            * columns
+            * (rows // stride)
+            * (columns // stride),
             "You divided the number of all places by stride x stride. With odd sides that is not the "
             "number of windows: count rows and columns, each with the formula, then multiply.": heads
             * queries

@@ -3,9 +3,12 @@
 import os
 
 from nbclient.exceptions import DeadKernelError
+from nbconvert.preprocessors import Preprocessor
+from nbformat.v4 import new_markdown_cell
 from nbgrader.converters.autograde import Autograde
+from nbgrader.converters.generate_feedback import GenerateFeedback
 from nbgrader.exchange.default import ExchangeSubmit
-from nbgrader.preprocessors import Execute
+from nbgrader.preprocessors import Execute, OverwriteCells
 
 MOST_DEATHS = 5
 
@@ -47,6 +50,57 @@ class SurvivingExecute(Execute):
 ENDED = "left out: this cell, or the test of it, ended Python itself"
 
 
+class CompleteSubmission(OverwriteCells):
+    """A test that is missing comes back, as a changed one does, after the answer that it tests.
+
+    So whatever a student hands in is graded: also a lesson of `student/`, or of the course itself.
+    """
+
+    add_missing_cells = True
+
+    def preprocess(self, nb, resources):
+        for cell in nb.cells:
+            about = cell.metadata.get("course", {})
+            if about.get("role") == "stub" and "nbgrader" not in cell.metadata:
+                cell.metadata["nbgrader"] = {
+                    "schema_version": 3,
+                    "grade_id": f"exercise-{about['exercise'].replace('.', '-')}",
+                    "grade": False,
+                    "solution": True,
+                    "locked": False,
+                    "task": False,
+                }
+        return super().preprocess(nb, resources)
+
+    def add_missing_grade_cells(self, nb, resources):
+        notebook = self.gradebook.find_notebook(self.notebook_id, self.assignment_id)
+        originals = {cell.name: cell for cell in notebook.source_cells}
+        for test in notebook.grade_cells:
+            here = {
+                cell.metadata.get("nbgrader", {}).get("grade_id"): place
+                for place, cell in enumerate(nb.cells)
+            }
+            if test.name not in here:
+                answer = here.get(test.name.replace("points-", "exercise-"), len(nb.cells) - 1)
+                cell = self.missing_cell_transform(originals[test.name], test.max_score)
+                nb.cells.insert(answer + 1, cell)
+        return nb, resources
+
+
+class ReadableFeedback(Preprocessor):
+    """The feedback page wraps long messages, and its list says which exercise a test belongs to."""
+
+    def preprocess(self, nb, resources):
+        tests = [cell.metadata.get("nbgrader", {}).get("grade_id", "") for cell in nb.cells]
+        rules = ["pre { white-space: pre-wrap; }"] + [
+            f'#toc a[href="#{test}"]::after {{ content: " of exercise {number}"; }}'
+            for test in tests
+            if test.startswith("points-") and (number := test[7:].replace("-", "."))
+        ]
+        nb.cells.insert(0, new_markdown_cell(f"<style>{' '.join(rules)}</style>"))
+        return nb, resources
+
+
 class PrivateSubmit(ExchangeSubmit):
     """What is handed in is open to its writer and to the teacher's group, and to nobody else.
 
@@ -64,6 +118,7 @@ c.CourseDirectory.course_id = "vision-transformers"
 # jupyterhub_config.py says where people hand over, and to teachers where the course lies.
 if os.environ.get("COURSE_EXCHANGE"):
     c.Exchange.root = os.environ["COURSE_EXCHANGE"]
+    c.KernelManager.transport = "ipc"  # others on the machine could listen at a port
 if os.environ.get("COURSE_FOLDER"):
     c.CourseDirectory.root = os.environ["COURSE_FOLDER"]
 c.ExchangeFactory.submit = PrivateSubmit
@@ -73,6 +128,11 @@ c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
 c.ExecutePreprocessor.timeout = 120
 c.Execute.timeout = 120
 c.SurvivingExecute.timeout = 120
+c.GenerateFeedback.preprocessors = [*GenerateFeedback.preprocessors.default(), ReadableFeedback]
+c.Autograde.sanitize_preprocessors = [
+    CompleteSubmission if step is OverwriteCells else step
+    for step in Autograde.sanitize_preprocessors.default()
+]
 c.Autograde.autograde_preprocessors = [
     SurvivingExecute if step is Execute else step
     for step in Autograde.autograde_preprocessors.default()

@@ -400,6 +400,24 @@ def seat(name: str) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if process.username() == account(name)]
 
 
+def test_nobody_can_listen_to_another_s_kernel(lesson_3, folder) -> None:
+    kernels = [
+        kernel
+        for name in NAMES
+        for kernel in seat(name)
+        if any("ipykernel" in word for word in kernel.cmdline())
+    ]
+    assert kernels
+    for kernel in kernels:
+        ports = [c.laddr for c in kernel.net_connections("inet") if c.status == "LISTEN"]
+        assert ports == [], kernel
+    files = [path for path in (folder / "run").rglob("*") if path.is_socket()]
+    assert files
+    for path in files:
+        other = next(name for name in STUDENTS if account(name) != path.parent.name)
+        assert not as_account(other, "stat", path), path
+
+
 def test_a_seat_has_a_limit(lesson_3) -> None:
     limits = [Path(f"/proc/{process.pid}/limits").read_text() for process in seat("right")]
     sizes = [re.search(r"Max data size +(\d+)", text) for text in limits]

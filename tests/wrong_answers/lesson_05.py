@@ -14,6 +14,12 @@ def views_the_transpose(patches, rows, columns, patch_size):
     return patches.contiguous().view(-1, rows * patch_size, columns * patch_size)
 
 
+def brings_only_the_channels_to_the_front(patches, rows, columns, patch_size):
+    p = patch_size
+    x = patches.reshape(rows, columns, -1, p, p).permute(2, 0, 1, 3, 4)
+    return x.reshape(-1, rows * p, columns * p)
+
+
 def pixel_before_patch(patches, rows, columns, patch_size):
     x = patches.view(rows, columns, -1, patch_size, patch_size)
     x = x.permute(2, 3, 0, 4, 1)
@@ -303,6 +309,13 @@ def exchanges_top_and_left(table, old_grid, top, left, new_grid):
     return torch.cat([table[:, :1], crop.flatten(1, 2)], dim=1)
 
 
+def exchanges_both_pairs(table, old_grid, top, left, new_grid):
+    (height, width), dim = new_grid, table.shape[-1]
+    grid = table[0, 1:].reshape(*old_grid, dim)
+    crop = grid[left : left + width, top : top + height].reshape(1, height * width, dim)
+    return torch.cat((table[:, 0:1], crop), 1)
+
+
 def takes_the_grid_as_width_and_height(table, old_grid, top, left, new_grid):
     columns = old_grid[0]
     numbers = [
@@ -379,6 +392,7 @@ BANK = {
     "5.1": [
         (reshapes_at_once, "no number was moved"),
         (views_the_transpose, "no number was moved"),
+        (brings_only_the_channels_to_the_front, "filled with the lines of the first patch"),
         (pixel_before_patch, "the patch must be the slow part"),
         (mirrors_each_patch, "mirrored at its diagonal"),
         (column_by_column, "column by column"),
@@ -443,6 +457,7 @@ BANK = {
     ],
     "5.5": [
         (the_first_rows, "first rows of the table"),
+        (exchanges_both_pairs, "and the height and the width of the crop with them"),
         (one_slice, "past the crop's right edge"),
         (loses_the_class_token, "row is missing"),
         (counts_the_class_token_as_a_patch, "off by one"),

@@ -312,6 +312,11 @@ def rounds_odd_sides_down(grid, heads, kv_stride, prefix):
     return heads * (prefix + grid[0] * grid[1]) * keys
 
 
+def forgets_the_class_token_and_rounds_down(grid, heads, kv_stride, prefix):
+    places = (grid[0] // kv_stride) * (grid[1] // kv_stride)
+    return heads * grid[0] * grid[1] * places
+
+
 def divides_all_places(grid, heads, kv_stride, prefix):
     n = grid[0] * grid[1]
     return heads * (prefix + n) * (prefix + n // kv_stride**2)
@@ -381,6 +386,7 @@ BANK = {
     ],
     "8.5": [
         (divides_once, "divides twice"),
+        (forgets_the_class_token_and_rounds_down, "and you rounded down"),
         (strides_along_the_list, "along the list"),
         (strides_the_queries_too, "Every token asks"),
         (ignores_the_stride, "full attention"),
