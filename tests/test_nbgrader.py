@@ -190,6 +190,16 @@ def test_feedback_says_what_the_check_says(course: Path, student: str, says: str
 
 
 @pytest.mark.slow
+def test_feedback_wraps_and_names_the_exercises(course: Path) -> None:
+    page = course / "feedback" / "wrong" / LESSON / f"{LESSON}.html"
+    style = re.search(r"<style>pre \{ white.*?</style>", page.read_text(encoding="utf-8"))[0]
+    assert "white-space: pre-wrap" in style
+    assert re.findall(r'"#(points-3-\d)"\]::after \{ content: " of exercise (3\.\d)"', style) == [
+        (f"points-3-{number}", f"3.{number}") for number in range(1, 5)
+    ]
+
+
+@pytest.mark.slow
 def test_nobody_finds_a_solution_in_what_is_released(course: Path) -> None:
     released = (course / "release" / LESSON / f"{LESSON}.ipynb").read_text(encoding="utf-8")
     for answer in answers().values():

@@ -3,12 +3,11 @@
 import os
 
 from nbclient.exceptions import DeadKernelError
-from nbconvert.preprocessors import Preprocessor
 from nbformat.v4 import new_markdown_cell
 from nbgrader.converters.autograde import Autograde
 from nbgrader.converters.generate_feedback import GenerateFeedback
 from nbgrader.exchange.default import ExchangeSubmit
-from nbgrader.preprocessors import Execute, OverwriteCells
+from nbgrader.preprocessors import Execute, NbGraderPreprocessor, OverwriteCells
 
 MOST_DEATHS = 5
 
@@ -87,7 +86,7 @@ class CompleteSubmission(OverwriteCells):
         return nb, resources
 
 
-class ReadableFeedback(Preprocessor):
+class ReadableFeedback(NbGraderPreprocessor):
     """The feedback page wraps long messages, and its list says which exercise a test belongs to."""
 
     def preprocess(self, nb, resources):
