@@ -41,4 +41,8 @@ html_show_copyright = False
 html_show_search_summary = False  # it would fetch pages, which no browser does from a disk
 pygments_style = "a11y-light"
 pygments_dark_style = "a11y-high-contrast-dark"
-html_theme_options = {"top_of_page_buttons": []}
+html_theme_options = {
+    "top_of_page_buttons": [],
+    "enable_search_shortcuts": False,  # a single key that acts is in the way of speech input
+}
+highlight_language = "none"  # what is Python says so; the rest is for the shell

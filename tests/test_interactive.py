@@ -27,6 +27,10 @@ def test_each_of_the_first_three_lessons_has_its_piece() -> None:
         before = len(notebook.cells)
         interactive.insert(notebook, heading, path)
         assert len(notebook.cells) == before + 1
+        (place,) = [k for k, cell in enumerate(notebook.cells) if "``{raw} html" in cell.source]
+        section = [c.source for c in notebook.cells[:place] if c.source.startswith("## ")][-1]
+        assert section.startswith(f"## {heading}\n")
+        assert notebook.cells[place + 1].source.startswith("## ")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -231,7 +231,7 @@ def test_outputs_are_readable_without_a_running_notebook(lesson_page, path):
         for out in cell.outputs:
             data = out.get("data", {})
             words = out.text if "text" in out else data["text/plain"]
-            if role(cell) == "solution" or "text/html" in data or "image/png" in data:
+            if role(cell) in ("solution", "check") or "text/html" in data or "image/png" in data:
                 continue
             assert words.strip() in text
     assert "model_id" not in str(article)
@@ -381,6 +381,30 @@ def test_no_id_stands_twice_on_a_page(pages):
 
 
 @pytest.mark.parametrize(
+    ("text", "becomes"),
+    [
+        ("see lesson 3.", "see [lesson 3](at/03_attention.ipynb)."),
+        ("of lesson\n12, too", "of [lesson\n12](at/12_looking_inside.ipynb), too"),
+        ("lesson 8 says so", "lesson 8 says so"),  # here
+        ("lesson 77", "lesson 77"),
+        (
+            "lessons 3, 8 and 4: 5 of them",
+            "lessons [3](at/03_attention.ipynb), 8 and [4](at/04_transformer_encoder.ipynb): 5 of them",
+        ),
+        ("`lesson 3` and [lesson 3](x)", "`lesson 3` and [lesson 3](x)"),
+        ("## lesson 3\n$lesson 3$", "## lesson 3\n$lesson 3$"),
+        ("```\nlesson 3\n```\nlesson 3", "```\nlesson 3\n```\n[lesson 3](at/03_attention.ipynb)"),
+        ("<!-- lesson 3 --><b title='lesson 3'>", "<!-- lesson 3 --><b title='lesson 3'>"),
+    ],
+)
+def test_mentioned_lessons_become_links(text, becomes):
+    from website.mentions import linked
+
+    here = "08_convolutional_vision_transformer.ipynb"
+    assert linked(text, "at/", here=here) == becomes
+
+
+@pytest.mark.parametrize(
     ("link", "becomes"),
     [
         ("../notebooks/03_attention.ipynb", "../notebooks/03_attention.ipynb"),
@@ -450,6 +474,30 @@ def test_two_builds_are_the_same(two_sites):
     assert one == other
 
 
+# --- for everyone -----------------------------------------------------------------------------
+
+
+def test_every_page_has_its_landmarks_and_says_what_it_is(pages):
+    for page in map(parsed, pages.values()):
+        assert page.find("nav", class_="sidebar-drawer")["aria-label"] == "Course"
+        assert len(page.find_all("meta", attrs={"name": "viewport"})) == 1
+        footer = page.find("footer")
+        assert footer.find("a", string="The course on GitHub")["href"].startswith("https://github")
+        assert "MIT" in footer.get_text()
+
+
+def test_lessons_and_documents_have_a_description_and_the_current_page_is_marked(pages):
+    told = {}
+    for name, path in pages.items():
+        if name.startswith(("notebooks/", "docs/")):
+            page = parsed(path)
+            told[name] = page.find("meta", attrs={"name": "description"})["content"]
+            assert 20 < len(told[name]) <= 165
+            (current,) = page.select("nav.sidebar-drawer [aria-current=page]")
+            assert current["href"] == "#"
+    assert len(set(told.values())) == len(told)
+
+
 # --- interactive pieces -----------------------------------------------------------------------
 
 
@@ -466,14 +514,15 @@ def test_a_piece_is_put_under_its_heading_with_its_data(piece):
     notebook = new_notebook(
         cells=[new_markdown_cell("# A"), new_markdown_cell("## How sharp?\n\nWords")]
     )
-    notebook.cells.append(new_markdown_cell("last"))
+    notebook.cells += [new_markdown_cell("### Exercise"), new_markdown_cell("## Next")]
     ((lesson, heading, path),) = interactive.pieces(piece.parent)
     assert (lesson, heading, path) == ("03", "How sharp?", piece)
     interactive.insert(notebook, heading, path)
     sources = [cell.source for cell in notebook.cells]
-    assert len(sources) == 4
-    assert sources[3] == "last"
-    html = BeautifulSoup(sources[2], "html.parser")
+    assert len(sources) == 5
+    assert sources[2] == "### Exercise"
+    assert sources[4] == "## Next"
+    html = BeautifulSoup(sources[3], "html.parser")
     assert html.find("p").get_text() == "still"
     assert json.loads(html.find(id="bars-data").string) == {"text": "</script>水"}
     assert html.find("script", src=True)["src"] == "../_static/interactive/bars.js"

@@ -57,6 +57,7 @@ def options() -> list[str]:
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url=None",
         "--LabApp.extension_manager=readonly",
+        "--KernelManager.transport_encryption=auto",  # and no warning about listeners
     ]
     if os.name == "posix" and os.geteuid() == 0:
         chosen.append("--allow-root")  # a container; elsewhere nobody is root by default

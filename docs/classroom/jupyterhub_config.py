@@ -6,7 +6,6 @@ HTTPS. In the folder of this file lie also .venv/, exchange/, nbgrader_config.py
 """
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -47,8 +46,8 @@ c.Spawner.cmd += ["jupyterhub.singleuser"]
 FOR_ALL = [
     # A kernel that was idle for an hour gives its memory back; what is in the notebook stays.
     "--MappingKernelManager.cull_idle_timeout=3600",
-    # Kernels speak through files of their owner; at a port everybody on the machine could listen.
-    "--KernelManager.transport=ipc",
+    # Everybody on the machine could listen at a kernel's ports.
+    "--KernelManager.transport_encryption=auto",
 ]
 # Students have the list of assignments; what grades them is the teachers'.
 FOR_STUDENTS = ["--ServerApp.jpserver_extensions=nbgrader.server_extensions.formgrader=False"]
@@ -56,20 +55,10 @@ FOR_STUDENTS = ["--ServerApp.jpserver_extensions=nbgrader.server_extensions.form
 
 def by_role(spawner):
     """Teachers grade, in the folder vision-transformers/ of their home."""
-    name = spawner.user.name
-    teaches = name in TEACHERS
+    teaches = spawner.user.name in TEACHERS
     spawner.args = FOR_ALL + ([] if teaches else FOR_STUDENTS)
-    home = Path("~" + name).expanduser()
+    home = Path("~" + spawner.user.name).expanduser()
     spawner.environment["COURSE_FOLDER"] = str(home / COURSE) if teaches else ""
-    spawner.environment["JUPYTER_RUNTIME_DIR"] = str(private_folder(FOLDER / "run" / name, name))
-
-
-def private_folder(folder, owner):
-    """For the files through which kernels speak: their paths may have 107 characters at most."""
-    folder.parent.mkdir(exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    shutil.chown(folder, owner)
-    return folder
 
 
 c.Spawner.pre_spawn_hook = by_role

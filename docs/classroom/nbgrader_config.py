@@ -117,7 +117,7 @@ c.CourseDirectory.course_id = "vision-transformers"
 # jupyterhub_config.py says where people hand over, and to teachers where the course lies.
 if os.environ.get("COURSE_EXCHANGE"):
     c.Exchange.root = os.environ["COURSE_EXCHANGE"]
-    c.KernelManager.transport = "ipc"  # others on the machine could listen at a port
+    c.KernelManager.transport_encryption = "auto"  # others on the machine could listen
 if os.environ.get("COURSE_FOLDER"):
     c.CourseDirectory.root = os.environ["COURSE_FOLDER"]
 c.ExchangeFactory.submit = PrivateSubmit

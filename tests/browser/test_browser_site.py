@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SMALLEST = 360  # columns of pixels: a small telephone
+ZOOMED = 320  # and a laptop at 400 % (WCAG 1.4.10)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -87,6 +88,19 @@ def test_no_page_scrolls_sideways_on_a_telephone(open_browser, site, names):
         )
         assert cut == [], name
     assert wide == {}
+
+
+def test_no_page_scrolls_sideways_at_four_times_the_size(open_browser, site, names):
+    page = open_browser(ZOOMED)
+    for name in names:
+        page.goto(f"file://{site}/{name}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= ZOOMED, name
+        outside = page.evaluate(
+            """[...document.querySelectorAll(".piece *")].filter(part =>
+                part.getBoundingClientRect().right > part.closest(".piece").getBoundingClientRect().right
+            ).map(part => part.outerHTML.slice(0, 80))"""
+        )
+        assert outside == [], name
 
 
 @pytest.mark.parametrize("wide", [900, 1010, 1100, 1320])
@@ -207,3 +221,84 @@ def test_downloading_gives_the_notebook(open_browser, served):
     with page.expect_download() as download:
         page.get_by_role("link", name="Download notebook").click()
     assert download.value.suggested_filename == "03_attention.ipynb"
+
+
+# --- narrow pages, by keyboard ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "drawer", "width"),
+    [
+        ("Menu", "nav.sidebar-drawer", SMALLEST),
+        ("On this page", "nav.toc-drawer", SMALLEST),
+        ("On this page", "nav.toc-drawer", 1100),
+    ],
+)
+def test_a_drawer_opens_and_closes_by_keyboard(open_browser, site, name, drawer, width):
+    page = open_browser(width)
+    page.goto(f"file://{site}/notebooks/03_attention.html")
+    toggle, drawer = page.get_by_role("button", name=name), page.locator(drawer)
+    expect(drawer).to_be_hidden()
+    toggle.focus()
+    for key in ("Space", "Enter"):
+        page.keyboard.press(key)
+        expect(drawer).to_be_visible()
+        expect(toggle).to_have_attribute("aria-expanded", "true")
+        assert drawer.evaluate("drawer => drawer.contains(document.activeElement)")
+        page.keyboard.press("Escape")
+        expect(drawer).to_be_hidden()
+        expect(toggle).to_be_focused()
+
+
+def test_a_choice_in_the_contents_closes_them(open_browser, site):
+    page = open_browser(SMALLEST)
+    page.goto(f"file://{site}/notebooks/03_attention.html")
+    page.get_by_role("button", name="On this page").click()
+    page.locator("nav.toc-drawer").get_by_role("link", name="Recap").click()
+    expect(page.locator("nav.toc-drawer")).to_be_hidden()
+    expect(page.get_by_role("heading", name="Recap")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("width", [SMALLEST, 1100, 1280])
+def test_every_stop_of_the_tab_key_is_seen(open_browser, site, width):
+    page = open_browser(width)
+    page.goto(f"file://{site}/notebooks/03_attention.html")
+    unseen = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        box = page.evaluate(
+            """() => {
+                const stop = document.activeElement;
+                const shown = stop.type == "checkbox" ? stop.parentElement : stop;
+                const {left, right} = shown.getBoundingClientRect();
+                return [stop.outerHTML.slice(0, 80), left, right];
+            }"""
+        )
+        if box[2] <= 0 or box[1] >= width:
+            unseen.append(box)
+    assert unseen == []
+
+
+def test_a_printed_lesson_is_whole(open_browser, site):
+    page = open_browser(718)  # A4 with the usual margins
+    page.goto(f"file://{site}/notebooks/03_attention.html")
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    cut = page.evaluate(
+        """[...document.querySelectorAll("article pre, article table, article .formula")].filter(box =>
+            box.scrollWidth > box.clientWidth + 1 && box.clientWidth > 1 && box.closest("article")
+        ).map(box => box.outerHTML.slice(0, 80))"""
+    )
+    assert cut == []
+    assert page.locator("details:not([open])").count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details:not([open])").count() > 0
+
+
+def test_the_search_page_has_a_field_of_its_own(open_browser, site):
+    page = open_browser(SMALLEST)
+    page.goto(f"file://{site}/search.html")
+    page.get_by_role("searchbox", name="Words").fill("rollout")
+    page.keyboard.press("Enter")
+    results = page.locator("#search-results li a")
+    expect(results.filter(has_text="Looking inside").first).to_be_visible()

@@ -6,6 +6,8 @@ from pathlib import Path
 from nbtools import ROOT
 from stamp import stored_repository
 
+from website.mentions import linked, way_to_lessons
+
 DOCS = ROOT / "docs"
 DOCUMENTS = sorted([*DOCS.glob("*.md"), *DOCS.glob("*/README.md")])
 LINK = re.compile(r"(?<!!)(\[[^\]]*\])\(([^)\s]+)\)")
@@ -13,7 +15,8 @@ LINK = re.compile(r"(?<!!)(\[[^\]]*\])\(([^)\s]+)\)")
 
 def document(text: str, folder: Path) -> str:
     """The Markdown of a file in `folder`, its links to code and the like as addresses on GitHub."""
-    return LINK.sub(lambda link: f"{link[1]}({address(link[2], folder)})", text)
+    text = LINK.sub(lambda link: f"{link[1]}({address(link[2], folder)})", text)
+    return linked(text, way_to_lessons(folder, ROOT))
 
 
 def address(link: str, folder: Path) -> str:

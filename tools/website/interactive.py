@@ -5,9 +5,9 @@ script runs, and `docs/interactive/NAME.js`, which makes it live. The fragment's
 
     <!-- lesson 03, under "How sharp?" -->
 
-It is put below the notebook cell with that heading. Data come from the package: a file `NAME.py` beside
-it with a function `data()` gives what the page holds as JSON in `<script id="NAME-data">`, because a
-page that was opened from a disk may not fetch anything.
+It is put at the end of the section with that heading. Data come from the package: a file `NAME.py`
+beside it with a function `data()` gives what the page holds as JSON in `<script id="NAME-data">`,
+because a page that was opened from a disk may not fetch anything.
 """
 
 import json
@@ -36,7 +36,7 @@ def pieces(folder: Path) -> list[tuple[str, str, Path]]:
 
 
 def insert(notebook: NotebookNode, heading: str, path: Path) -> None:
-    """Put the piece below the cell that has the heading. Raises `ValueError` if none has it."""
+    """Put the piece at the end of the section with the heading. Raises `ValueError` if none has it."""
     line = re.compile(rf"^#+ {re.escape(heading)}$", re.MULTILINE)
     at = [
         k
@@ -48,7 +48,17 @@ def insert(notebook: NotebookNode, heading: str, path: Path) -> None:
             f'{path.name} goes under the heading "{heading}", which its lesson must have once; '
             f"it has it {len(at)} times: correct the file's first line"
         )
-    notebook.cells.insert(at[0] + 1, new_markdown_cell(raw_html(fragment(path))))
+    notebook.cells.insert(
+        end_of_section(notebook, at[0]), new_markdown_cell(raw_html(fragment(path)))
+    )
+
+
+def end_of_section(notebook: NotebookNode, start: int) -> int:
+    """The first cell after `start` that begins another section, or the number of cells."""
+    for place, cell in enumerate(notebook.cells[start + 1 :], start + 1):
+        if cell.cell_type == "markdown" and re.match(r"#{1,2} |---$", cell.source, re.MULTILINE):
+            return place
+    return len(notebook.cells)
 
 
 def fragment(path: Path) -> str:

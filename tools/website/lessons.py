@@ -11,6 +11,8 @@ import nbtools
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
+from website.mentions import linked
+
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
 
 
@@ -24,6 +26,7 @@ def page(notebook: NotebookNode, file: str, figures: Path) -> NotebookNode:
             cells += code_cells(cell, pictures)
         elif not cell.source.startswith("---\n"):  # the theme has its own links to the neighbors
             cell.source = BADGE.sub(lambda badge: actions(badge[1], file), cell.source)
+            cell.source = linked(cell.source, "", here=file)
             cells.append(cell)
     shown.cells = cells
     return shown
@@ -33,13 +36,17 @@ def actions(colab: str, file: str) -> str:
     """What one can do with the lesson, instead of the badge."""
     return (
         f'<p class="actions"><a href="{escape(colab)}">Open in Colab</a> '
-        f'<a href="{file}" download>Download notebook</a></p>'
+        f'<a href="{file}" download>Download notebook</a></p>\n'
+        '<p class="still">This page shows the lesson as it ran. To change cells, run them and have your '
+        "answers checked, open it in Colab or in your own JupyterLab.</p>"
     )
 
 
 def code_cells(cell: NotebookNode, pictures: "Pictures") -> list[NotebookNode]:
     """A code cell ready for the page; before it, if it builds a name, the link to the reference."""
     cell.outputs = [for_the_web(output, pictures) for output in cell.outputs]
+    if nbtools.role(cell) == "check":
+        cell.outputs = []  # "not attempted yet": true of every reader of a page
     if nbtools.role(cell) == "solution":
         number = cell.metadata.course.exercise
         cell.metadata["mystnb"] = {

@@ -49,6 +49,11 @@ def index_page(modules: dict[str, str]) -> str:
             "The package that the lessons build and import, module by module in teaching order. A "
             "name that a lesson builds from nothing has a link to the cell where it is built.",
             "",
+            'Shapes are types: `Float[Tensor, "batch tokens dim"]` is a tensor of real numbers with '
+            "three axes, `Int` holds integers and `Bool` truth values. The same name is the same size "
+            "throughout a signature; `*batch` stands for any number of axes, and a single name has a "
+            "blank in front. The tests check these types.",
+            "",
             "| module | what it is |",
             "|---|---|",
             *rows,
@@ -65,7 +70,7 @@ def index_page(modules: dict[str, str]) -> str:
 
 def module_page(module: griffe.Module, built: dict[str, str]) -> str:
     """A module; of a package first what it exports, then a section for each of its modules."""
-    blocks = [f"# {module.name}", f"```{{py:module}} {module.path}\n```", words(module)]
+    blocks = [f"# {module.path}", f"```{{py:module}} {module.path}\n```", words(module)]
     shown = public_names(module)
     blocks += [entry(named, f"{module.path}.{name}", built) for name, named in shown.items()]
     exported = {named.path for named in shown.values()}

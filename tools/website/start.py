@@ -11,6 +11,13 @@ from course_utils.lesson import LESSONS, Lesson
 
 INTRODUCTION = re.compile(r"\A(# .*?)^## Start$(.*?)^## The lessons$", re.DOTALL | re.MULTILINE)
 
+BEGIN = """\
+{.actions}
+[Begin with lesson 0](notebooks/00_start_here.ipynb)
+[Glossary](docs/glossary.md)
+[Reference](reference/index.md)
+[For teachers](docs/instructor_guide.md)"""
+
 
 def start_page(readme: str, documents: list[Path]) -> str:
     """Markdown: the README's own words, a table for each part, and the tree of all pages."""
@@ -28,7 +35,7 @@ def start_page(readme: str, documents: list[Path]) -> str:
         "lesson as it ran; to work through it, download the notebook or open it in Colab."
     )
     lessons_section = "\n\n".join(["## The lessons", measured_on, *tables])
-    return "\n\n".join([what, lessons_section, f"## Start\n\n{how}", *trees]) + "\n"
+    return "\n\n".join([what, BEGIN, lessons_section, f"## Start\n\n{how}", *trees]) + "\n"
 
 
 def page_of(lesson: Lesson) -> str:
