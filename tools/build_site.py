@@ -10,8 +10,11 @@ from pathlib import Path
 
 from nbtools import NOTEBOOKS, ROOT, read, write
 from sphinx.cmd.build import build_main
+from stamp import stored_repository
 from website import interactive, lessons, reference, start
 from website.documents import DOCUMENTS, document
+
+NO_ADDRESS = "OWNER/REPO"  # before the course is published
 
 DOCS = ROOT / "docs"
 
@@ -64,4 +67,6 @@ if __name__ == "__main__":
     code = build(target, target.parent / f"{target.name}-work")
     if code == 0:
         print(f"the site is there: open {target / 'index.html'}")
+        if stored_repository() == NO_ADDRESS:
+            print(f"its links to Colab and GitHub say {NO_ADDRESS}: make badges REPO=owner/name")
     sys.exit(code)
