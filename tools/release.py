@@ -33,11 +33,13 @@ IN_A_CLASS = {
     "An exercise is three cells: one to write in, one that checks, and a solution that is folded "
     "away.": "An exercise is three cells: one to write in, one that checks, and one that hands your "
     "answer on.",
+    "As published, all squares are empty: there is no learner yet.": "",
     "If you leave an exercise open, the lesson goes on with the solution: the last line of the folded "
     "cell, `pick(...)`, keeps your function if it passes and takes the solution if not. Now mend your "
     "function, and run the check again. Click on the folded cell to see one way; yours may be as "
     "good.": "`pick(...)` keeps your function if it passes. If it does not, a later cell that needs it "
-    "says so. Now mend your function, and run the check again.",
+    "stops, *Run All* with it, and says so: click on the next cell and choose *Run \u2192 Run "
+    "Selected Cell and All Below*. Now mend your function, and run the check again.",
 }
 
 
@@ -95,7 +97,7 @@ def student(lesson: NotebookNode) -> NotebookNode:
 def hand_on(cell: NotebookNode, number: str) -> None:
     """In place of a solution: the answer goes on if it passes."""
     name = answer_name(cell)
-    cell.source = f'{name} = pick("{number}", {name})  # goes on if it passes'
+    cell.source = f'{name} = pick("{number}", {name})  # hands your function on, if it passes'
     cell.metadata = nbformat.from_dict({"course": {"exercise": number, "role": "hand-on"}})
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from course_utils.checks.engine import exercise, expect_close, expect_equal, refuse
 
 # (image_size, patch_size, channels, dim, depth, classes); the last is ViT-B/16.
-SIZES = [(12, 4, 1, 6, 2, 5), (42, 7, 3, 10, 3, 11), (224, 16, 3, 768, 12, 1000)]
+SIZES = [(12, 4, 1, 6, 5, 8), (42, 7, 3, 10, 3, 11), (224, 16, 3, 768, 12, 1000)]
 
 
 def _normal(*shape: int) -> Tensor:
@@ -26,8 +26,8 @@ def encoder_input(answer: Any) -> None:
         text = str(error)
         if "Sizes of tensors must match except in dimension 1" in text:
             refuse(
-                "The class token has one image, your patches have several, so they cannot be joined: "
-                "repeat the class token for every image of the batch first (`expand`)."
+                "The class token and your patches do not have the same number of images, so they cannot "
+                "be joined: repeat the class token (`expand`), once for every image of the batch."
             )
         if "Sizes of tensors must match" in text:
             refuse(
@@ -339,8 +339,9 @@ def class_token_map(answer: Any) -> None:
         if "is invalid for input of size" not in str(error):
             raise
         refuse(
-            "What you lay out does not fill the grid: there is one number for each token, and the class "
-            "token has no place in the grid. Drop key 0 first, and keep one query, the class token."
+            "What you lay out does not fill the grids: one query, the class token, is kept; key 0, the "
+            "class token again, is dropped; and each image of the batch has a grid of its own, (batch, "
+            "rows, columns)."
         )
 
     def laid_out(patches: Tensor) -> Tensor:
@@ -366,6 +367,12 @@ def class_token_map(answer: Any) -> None:
         "You averaged over the images. The heads are axis 1: (batch, heads, queries, keys).": (
             weights.mean(dim=0)[:, 0, 1:].reshape(4, rows, columns)
         ),
+        "You took head 0 and all queries: average over the heads, axis 1, before you choose a query.": (
+            weights[:, 0, 1:, 1:]
+        ),
+        "You kept every patch's own row. Asked for is one row, the class token's: query 0.": heads[
+            :, 1:, 1:
+        ],
         "You took query 1, the first patch. The class token is row 0.": laid_out(heads[:, 1, 1:]),
         "You took the last query. The class token stands in front: row 0.": (
             laid_out(heads[:, -1, 1:])
@@ -410,9 +417,8 @@ def fold_normalization(answer: Any) -> None:
             raise
         refuse(
             "Your shapes do not fit. mean and std have one number for each channel, and the channels "
-            "are axis 1 of the weight (dim, channels, patch, patch): give them axes of size 1 for the "
-            "others, as in std[:, None, None]. The shift of the bias has one number for each output: "
-            "sum over all the other axes."
+            "are axis 1 of the weight (dim, channels, patch, patch): they need axes of size 1 for those "
+            "behind. The shift of the bias has one number for each output: sum over all the other axes."
         )
     if any(not torch.equal(a, b) for a, b in zip(given, (weight, bias, mean, std), strict=True)):
         refuse("Your function changed a tensor that it was given: make new ones.")
@@ -453,6 +459,8 @@ def fold_normalization(answer: Any) -> None:
             "one and the mean alone.": bias - (weight * center / spread**2).sum(dim=(1, 2, 3)),
             "You forgot the weights: the shift that reaches an output is the sum of weight * mean / "
             "std over all numbers of a patch.": bias - (mean / std).sum(),
+            "You summed over the outputs too. Each output has a shift of its own: sum over axes 1, 2 "
+            "and 3 alone.": bias - (weight * center / spread).sum(),
             "You took one mean for all channels. Each channel has its own.": (
                 bias - (weight / spread).sum(dim=(1, 2, 3)) * mean.mean()
             ),

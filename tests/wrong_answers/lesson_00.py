@@ -123,6 +123,14 @@ def entry_by_entry(A, B):
     return A * B
 
 
+def copies_the_size_of_the_example(A, B):
+    C = torch.zeros(3, 4)
+    for i in range(A.shape[0]):
+        for j in range(B.shape[1]):
+            C[i, j] = (A[i] * B[:, j]).sum()
+    return C
+
+
 def rows_of_both(A, B):
     C = torch.zeros(A.shape[0], B.shape[1])
     for i in range(A.shape[0]):
@@ -287,6 +295,7 @@ BANK = {
     ],
     "0.3": [
         (entry_by_entry, "entry by entry"),
+        (copies_the_size_of_the_example, "the size (3, 4) of the example"),
         (rows_of_both, "rows of B"),
         (columns_of_both, "columns of A"),
         (not_added_up, "added up"),

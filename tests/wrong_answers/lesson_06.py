@@ -288,6 +288,18 @@ def averages_the_images(weights, grid):
     return weights.mean(dim=(0, 1))[0, 1:].reshape(grid)
 
 
+def takes_head_0_for_query_0(weights, grid):
+    return weights[:, 0, 1:, 1:]
+
+
+def keeps_every_row(weights, grid):
+    return weights.mean(1)[:, 1:, 1:]
+
+
+def lays_out_one_grid(weights, grid):
+    return weights.mean(1)[:, 0, 1:].reshape(grid)
+
+
 def keeps_the_heads(weights, grid):
     return weights[:, :, 0, 1:].unflatten(-1, grid)
 
@@ -310,6 +322,11 @@ def lays_out_the_class_token_too(weights, grid):
 def averages_over_the_pixels(weight, bias, mean, std):
     weight = weight / std.view(1, -1, 1, 1)
     return weight, bias - (weight * mean.view(1, -1, 1, 1)).mean(dim=(2, 3)).sum(dim=1)
+
+
+def sums_over_the_outputs_too(weight, bias, mean, std):
+    new = weight / std.view(-1, 1, 1)
+    return new, bias - (new * mean.view(-1, 1, 1)).sum()
 
 
 def multiplies_by_std(weight, bias, mean, std):
@@ -384,7 +401,7 @@ def divides_in_place(weight, bias, mean, std):
 
 BANK = {
     "6.1": [
-        (forgets_to_expand, "repeat the class token for every image"),
+        (forgets_to_expand, "do not have the same number of images"),
         (appends_the_class_token, "stands at the end"),
         (adds_positions_to_patches_first, "positions to the patches alone"),
         (gives_the_class_token_no_position, "the class token has none"),
@@ -432,6 +449,9 @@ BANK = {
     ],
     "6.4": [
         (takes_the_column, "column 0"),
+        (takes_head_0_for_query_0, "head 0 and all queries"),
+        (keeps_every_row, "every patch's own row"),
+        (lays_out_one_grid, "has a grid of its own"),
         (averages_the_queries, "averaged over all queries"),
         (averages_the_asking_patches, "patches that ask"),
         (drops_the_last_key, "dropped the last key"),
@@ -448,6 +468,7 @@ BANK = {
         (lays_out_the_class_token_too, "does not fill the grid"),
     ],
     "6.5": [
+        (sums_over_the_outputs_too, "summed over the outputs too"),
         (multiplies_by_std, "multiplied the weight by the standard deviation"),
         (leaves_the_weight, "left the weight as it was"),
         (normalizes_the_weight, "as if it were an image"),
