@@ -474,15 +474,15 @@ def test_make_test(small_course):
 FAKE_MAKE = """#!/bin/sh
 mkdir -p .venv/large
 echo "COURSE_DATA=$COURSE_DATA in $PWD"
-echo "===== {closing} in 3.21s (0:00:03) ====="
+echo "===== $1: {closing} in 3.21s (0:00:03) ====="
 echo "make: a last word"
-exit {status}
+[ "$1" != {fails} ] || exit 2
 """
 
 
-@pytest.mark.parametrize("status", [0, 2])
+@pytest.mark.parametrize("fails", ["nothing", "test", "test-browser"])
 @pytest.mark.parametrize("had_one", [False, True])
-def test_what_ci_runs(tmp_path, status, had_one):
+def test_what_ci_runs(tmp_path, fails, had_one):
     clone = tmp_path / "a clone"
     (clone / ".ci").mkdir(parents=True)
     shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
@@ -491,8 +491,10 @@ def test_what_ci_runs(tmp_path, status, had_one):
         (clone / ".venv").mkdir()
     program = tmp_path / "bin" / "make"
     program.parent.mkdir()
-    program.write_text(FAKE_MAKE.format(closing="5 passed, 1 skipped", status=status))
-    program.chmod(0o755)
+    program.write_text(FAKE_MAKE.format(closing="5 passed, 1 skipped", fails=fails))
+    program.with_name("chromium").write_text("#!/bin/sh\n")  # else it would be installed
+    for file in program.parent.iterdir():
+        file.chmod(0o755)
     result = subprocess.run(
         [clone / ".ci" / "run"],
         env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"},
@@ -500,8 +502,10 @@ def test_what_ci_runs(tmp_path, status, had_one):
         text=True,
         check=False,
     )
-    assert result.returncode == status
+    assert result.returncode == (0 if fails == "nothing" else 2)
     lines = result.stdout.splitlines()
-    assert lines[-1] == "===== 5 passed, 1 skipped in 3.21s (0:00:03) ====="
+    browser = "===== test-browser: 5 passed, 1 skipped in 3.21s (0:00:03) ====="
+    assert lines[-2] == f"make test-browser: {browser}"
+    assert lines[-1] == "===== test: 5 passed, 1 skipped in 3.21s (0:00:03) ====="
     assert lines[0] == f"COURSE_DATA={tmp_path / 'shared' / 'data'} in {clone}"
     assert (clone / ".venv").exists() == had_one  # only what it made is gone
