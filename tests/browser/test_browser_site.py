@@ -156,6 +156,13 @@ def test_search_finds_a_lesson(open_browser, site, served, where):
     expect(page.get_by_role("heading", level=1)).to_contain_text("Looking inside")
 
 
+def test_a_result_leads_to_the_words_that_were_searched(open_browser, site):
+    page = open_browser()
+    page.goto(f"file://{site}/search.html?q=excitation")  # far down, in a list of references
+    page.locator("#search-results li a", has_text="Looking inside").first.click()
+    expect(page.locator("article .highlighted").first).to_be_in_viewport()
+
+
 def test_the_theme_changes_by_keyboard_and_is_kept(open_browser, site):
     page = open_browser()
     page.goto(f"file://{site}/index.html")

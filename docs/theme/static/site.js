@@ -80,3 +80,10 @@ addEventListener("afterprint", () => {
     delete fold.dataset.folded;
   }
 });
+
+// A result of the search leads to the first place where its words stand. Sphinx marks them a moment after
+// the page is there.
+addEventListener("load", () => {
+  if (location.hash) return;
+  setTimeout(() => document.querySelector("article .highlighted")?.scrollIntoView({ block: "center" }), 100);
+});
