@@ -6,6 +6,8 @@ import re
 import guide
 import nbtools
 import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
 from stamp import MEASURED
 
 from course_utils.lesson import LESSONS
@@ -146,3 +148,31 @@ def test_a_quote_ends_with_a_sentence():
     assert guide.short(long) == "One is here."
     assert guide.short("One. Two? Three") == "One. Two? Three"
     assert guide.escaped("a * b, `c * d`") == r"a \* b, `c * d`"
+
+
+def exercise_cells(number: str, name: str) -> list[NotebookNode]:
+    texts = {
+        "stub": f"def {name}(x):\n    raise NotImplementedError",
+        "check": f'check("{number}", {name})',
+        "solution": f'def {name}_solution(x):\n    return x\n\n\n{name} = pick("{number}", {name})',
+    }
+    about = [{"course": {"exercise": number, "role": role}} for role in texts]
+    return [
+        new_code_cell(text, metadata=metadata)
+        for text, metadata in zip(texts.values(), about, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ("print('first(2)')  # second", "No later cell needs an answer."),
+        ("second(2)", "Later cells need the answer to 9.2."),
+        ("y = [third, first(2)]", "Later cells need the answers to 9.1 and 9.3."),
+        ("first(second(third))", "Later cells need the answers to 9.1, 9.2 and 9.3."),
+    ],
+)
+def test_answers_that_later_cells_need_are_named(later: str, said: str) -> None:
+    names = {"9.1": "first", "9.2": "second", "9.3": "third"}
+    cells = [cell for number, name in names.items() for cell in exercise_cells(number, name)]
+    assert guide.needs(new_notebook(cells=[*cells, new_code_cell(later)])) == said

@@ -16,7 +16,7 @@ LINK = re.compile(r"(?<!!)(\[[^\]]*\])\(([^)\s]+)\)")
 def document(text: str, folder: Path) -> str:
     """The Markdown of a file in `folder`, its links to code and the like as addresses on GitHub."""
     text = LINK.sub(lambda link: f"{link[1]}({address(link[2], folder)})", text)
-    return linked(text, way_to_lessons(folder, ROOT))
+    return linked(text, way_to_lessons(folder))
 
 
 def address(link: str, folder: Path) -> str:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from nbtools import NOTEBOOKS
+from nbtools import NOTEBOOKS, ROOT
 
 # Code, formulas, links, tags, comments, directives and headings stay as they are.
 FIXED = re.compile(
@@ -35,6 +35,6 @@ def linked(text: str, folder: str, here: str = "") -> str:
     return "".join(part for place, part in enumerate(parts) if place % 3 < 2)
 
 
-def way_to_lessons(folder: Path, root: Path) -> str:
+def way_to_lessons(folder: Path) -> str:
     """The folder of the lessons as seen from a folder of the course."""
-    return "../" * len(folder.relative_to(root).parts) + "notebooks/"
+    return "../" * len(folder.relative_to(ROOT).parts) + "notebooks/"
