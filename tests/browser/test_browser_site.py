@@ -271,7 +271,7 @@ def test_every_stop_of_the_tab_key_is_seen(open_browser, site, width):
     page = open_browser(width)
     page.goto(f"file://{site}/notebooks/03_attention.html")
     unseen = []
-    for _ in range(60):
+    for _ in range(200):
         page.keyboard.press("Tab")
         box = page.evaluate(
             """() => {
