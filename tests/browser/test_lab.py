@@ -36,10 +36,23 @@ ENDED = f"""() => {{
     return status === "idle" && (failed || all);
 }}"""
 
+# What to tell when it does not: the kernel, the connection to it, and the first cells that have no count.
+UNFINISHED = f"""() => {{
+    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    const open = {CELLS}.map((cell, i) => [i, cell.model])
+        .filter(([i, model]) => model.type === "code" && model.executionCount === null);
+    return {{
+        status: kernel.status,
+        connection: kernel.connectionStatus,
+        open: open.map(([i, model]) => i),
+        first: open.slice(0, 1).map(([i, model]) => [model.sharedModel.source, model.outputs.toJSON()]),
+    }};
+}}"""
+
 
 @pytest.fixture(scope="module")
 def lab(copy_of_course, chromium) -> Iterator[Any]:
-    """address(file name), of a lesson in JupyterLab, on lessons that were never opened."""
+    """(address of a file name, what the server said), on lessons that were never opened."""
     config = copy_of_course / "work" / ".course" / "jupyter" / "config"
     config.mkdir(parents=True)
     # So that the tests can ask which cells there are; what is done is done by mouse and keyboard.
@@ -61,11 +74,11 @@ def lab(copy_of_course, chromium) -> Iterator[Any]:
         )
     try:
         port, token = opened(log)
-        yield lambda name: f"http://127.0.0.1:{port}/lab/tree/{name}?token={token}&reset"
+        address = f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}&reset"
+        yield address.format, log
     finally:
         os.killpg(server.pid, signal.SIGINT)  # Ctrl-C
         server.wait(timeout=60)
-        print(log.read_text())
 
 
 def opened(log) -> tuple[str, str]:
@@ -81,16 +94,23 @@ def opened(log) -> tuple[str, str]:
 class Lesson:
     """A lesson that is open in JupyterLab, run once by the menu."""
 
-    def __init__(self, page: Page, address: str, path) -> None:
+    def __init__(self, page: Page, lab, path) -> None:
+        address, self.log = lab
         self.page, self.notebook = page, read(path)
         self.exercises = exercises(self.notebook)
-        page.goto(address)
+        page.goto(address(path.name))
         expect(page.locator("#jupyterlab-splash")).to_have_count(0, timeout=2 * MINUTE)
         idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")
         expect(idle).to_be_visible(timeout=2 * MINUTE)
         self.menu("Edit", "Clear Outputs of All Cells")
         self.menu("Run", "Run All Cells")
-        page.wait_for_function(ENDED, timeout=5 * MINUTE)
+        self.wait_for_end()
+
+    def wait_for_end(self) -> None:
+        try:
+            self.page.wait_for_function(ENDED, timeout=10 * MINUTE)
+        except TimeoutError:
+            pytest.fail(f"{self.page.evaluate(UNFINISHED)}\n{self.log.read_text()}")
 
     def menu(self, name: str, entry: str) -> None:
         self.page.get_by_role("menuitem", name=name, exact=True).click()
@@ -139,7 +159,7 @@ def lesson(lab, chromium, request) -> Iterator[Lesson]:
     context = chromium.new_context(viewport={"width": 1250, "height": 1000})
     page = context.new_page()
     watch = Watch(page, console=("error",))
-    yield Lesson(page, lab(request.param.name), request.param)
+    yield Lesson(page, lab, request.param)
     wrong = list(watch.wrong)  # a kernel that is being ended may leave half a message behind
     page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
     context.close()
