@@ -36,7 +36,7 @@ ENDED = f"""() => {{
     return status === "idle" && (failed || all);
 }}"""
 
-# What to tell when it does not: the kernel, the connection to it, and the first cells that have no count.
+# What to tell when it does not: the kernel, the connection to it, the cells that have no count.
 UNFINISHED = f"""() => {{
     const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
     const open = {CELLS}.map((cell, i) => [i, cell.model])
