@@ -222,6 +222,11 @@ def expect_equal(
             refuse(message)
     if got is None:
         refuse(f"{what} is None: does your function end in `return ...`?")
+    plain = _plain(got)
+    if plain is not got and plain == expected:
+        refuse(
+            f"{what} has the right numbers, but as {type(got).__name__}: return {_short(expected)}"
+        )
     refuse(f"{what} is {_short(got)}, but {_short(expected)} is expected")
 
 
@@ -260,6 +265,14 @@ def _close(a: Any, b: Any, tolerance: float) -> bool:
     return a.shape == b.shape and torch.allclose(
         a.double(), b.double(), rtol=tolerance, atol=tolerance, equal_nan=True
     )
+
+
+def _plain(got: Any) -> Any:
+    """Tensors and arrays, also inside a list, as numbers of Python."""
+    if isinstance(got, list | tuple):
+        plain = [_plain(item) for item in got]
+        return got if all(a is b for a, b in zip(plain, got, strict=True)) else plain
+    return got.tolist() if hasattr(got, "tolist") else got
 
 
 def _short(value: Any) -> str:

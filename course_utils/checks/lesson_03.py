@@ -49,6 +49,10 @@ def weights_of_queries(answer: Function) -> None:
         "the scores as well. Write `** 0.5` or math.sqrt": (scores / dim / 2).softmax(dim=-1),
         f"You divided by 8, the root of a head dim of 64. Here it is {dim}: take it from "
         "query.shape[-1]": (scores / 8).softmax(dim=-1),
+        "You divided by the root of 512, the dim of a model with 8 heads of 64. Here a vector has "
+        f"{dim} numbers: take the head dim from query.shape[-1]": (scores / math.sqrt(512)).softmax(
+            dim=-1
+        ),
         "These are the scores, not yet weights: they can be negative and do not sum to one. The "
         "softmax is missing": scores / math.sqrt(dim),
         "The scores were divided by their sum. Scores can be negative or cancel, so such shares can "
@@ -150,8 +154,17 @@ def weights_under_a_mask(answer: Function) -> None:
     if got is None or not torch.allclose(got.float(), good, atol=1e-5):
         refuse(
             "Right for these scores, but not when the blocked keys have scores above 200. They still "
-            "take part before you block them, in the softmax or as the highest score, and the powers "
-            "of the other keys are rounded to 0. Block the scores first"
+            "take part before you block them: a power of e becomes infinite, and 0 times infinity is "
+            "NaN, or it makes the powers of the other keys round to 0. Block the scores first"
+        )
+    raised = scores + 100
+    got = _table(answer(raised.clone(), mask.clone()), raised)
+    good = torch.nan_to_num(raised.masked_fill(~mask, -math.inf).softmax(dim=-1))
+    if got is None or not torch.allclose(got.float(), good, atol=1e-5):
+        refuse(
+            "Right for these scores, but not when all of them are 100 higher: e to the power of 100 is "
+            "infinite in float32. `softmax` subtracts the highest score of each row first, which "
+            "changes no weight; do so, or use it"
         )
     low = scores - 50
     got = _table(answer(low.clone(), mask.clone()), low)
@@ -258,6 +271,10 @@ def merging_heads(answer: Function) -> None:
             torch.cat([x[:, 0], x[:, 1]], dim=-1)
         ),
         "Only one head is left. Put all of them side by side": x[:, 0],
+        "Everything but the batch became one axis. Bring the heads behind the tokens, then join only "
+        "the last two axes: `flatten(2)`": x.flatten(1),
+        "Heads and head dim have changed places: `transpose(1, 3)`. It is heads and tokens that must "
+        "change places; then the last two axes become one": x.transpose(1, 3),
     }
     try:
         got = answer(x.clone())
@@ -271,7 +288,11 @@ def merging_heads(answer: Function) -> None:
     expect_close(got, good, mistakes, what="your merged tensor")
 
 
-@exercise("3.4", "one number for each pair of tokens, in each head, layer and image")
+@exercise(
+    "3.4",
+    "one number for each pair of tokens, in each head, layer and image; the head dim has no influence, "
+    "because the dot product sums over it",
+)
 def bytes_of_the_weights(answer: Function) -> None:
     for case in ((3, 5, 7, 11, 13, 4), (2, 3, 8, 197, 64, 2)):
         batch, layers, heads, tokens, dim, size = case

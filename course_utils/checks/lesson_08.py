@@ -33,8 +33,8 @@ def stage_sides(answer: Any) -> None:
     rules: dict[str, Callable[[int, int, int, int], int]] = {
         "You divided by the strides. That is right only when the size fits: window and padding decide "
         "whether one more window begins at the rim.": lambda s, w, t, p: s // t,
-        "You divided by the strides and rounded up. Close, but window and padding decide how many "
-        "windows begin: use all three.": lambda s, w, t, p: -(-s // t),
+        "These are the numbers of dividing by the strides and rounding up, and of a padding of window "
+        "// 2. Close, but the paddings are given: use all three.": lambda s, w, t, p: -(-s // t),
         "You counted the padding once. It is added at both ends of a side.": (
             lambda s, w, t, p: (s + p - w) // t + 1
         ),
@@ -52,9 +52,24 @@ def stage_sides(answer: Any) -> None:
     }
     cvt = ((7, 3, 3), (4, 2, 2), (2, 1, 1))
     # In the first case every mistake gives another list.
-    for side, *sizes in ((73, (7, 5, 3), (4, 2, 2), (2, 2, 1)), (90, *cvt), (224, *cvt)):
+    cases = (
+        (73, (7, 5, 3), (4, 2, 2), (2, 2, 1)),
+        (90, *cvt),
+        (224, *cvt),
+        (50, (5, 3, 4), (3, 1, 2), (0, 1, 1)),
+        (10, (3,), (2,), (1,)),
+    )
+    for side, *sizes in cases:
         windows, strides, paddings = sizes
-        got = answer(side, windows, strides, paddings)
+        try:
+            got = answer(side, windows, strides, paddings)
+        except IndexError:
+            if len(windows) == 3:
+                raise
+            refuse(
+                f"Your code expects three stages; here there is {len(windows)}. Take as many as there "
+                "are windows."
+            )
         if isinstance(got, tuple):
             got = list(got)
         if isinstance(got, int | float):
@@ -76,6 +91,8 @@ def stage_sides(answer: Any) -> None:
             "of the stage before it: use the new side.": [
                 right(side, w, t, p) for w, t, p in zip(*sizes, strict=True)
             ],
+            "You used CvT-13's windows, strides and paddings. Your function is given its own: use its "
+            "arguments.": _sides(right, side, *cvt),
             "You returned the numbers of tokens. Asked are the sides; a square map has side x side "
             "tokens.": [s * s for s in expected],
             "You returned the sides with the picture's own side in front. Asked are the maps.": [
@@ -178,6 +195,8 @@ def depthwise_conv(answer: Any) -> None:
     own = kernels[:, None]
     right = conv(maps, own)
     unpadded = F.conv2d(maps, own, groups=dim)
+    last_only = torch.zeros_like(own)
+    last_only[..., 2, 2] = own[..., 2, 2]
     everything = kernels[None].expand(dim, dim, 3, 3)
     reflected = F.conv2d(F.pad(maps, (1, 1, 1, 1), mode="reflect"), own, groups=dim)
     replicated = F.conv2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), own, groups=dim)
@@ -209,6 +228,12 @@ def depthwise_conv(answer: Any) -> None:
         "You took the mean of the nine products. A convolution takes their sum.": right / 9,
         "Your map is moved by one place: the window's center is kernels[:, 1, 1], so pad by one on each "
         "side, the top and left included.": F.conv2d(F.pad(maps, (0, 2, 0, 2)), own, groups=dim),
+        "Your kernel is turned around: with a and b from -1 to 1 its numbers are kernels[:, a + 1, "
+        "b + 1], as in the formula. Python takes -1 for the last.": conv(
+            maps, own.roll((1, 1), (2, 3))
+        ),
+        "Only the last of the nine products is left: `result =` writes over those before. Add: "
+        "`result = result + ...`.": conv(maps, last_only),
     }
     expect_close(got, right, mistakes)
 
@@ -218,7 +243,7 @@ def projection_parameters(answer: Any) -> None:
     def count(d: int, w: int, depthwise: int | None = None, norm: int = 2, bias: int = 1) -> int:
         return (d * w * w if depthwise is None else depthwise) + norm * d + d * d + bias * d
 
-    for d, w in ((6, 3), (64, 3), (10, 5)):
+    for d, w in ((13, 3), (64, 3), (10, 5)):
         got = answer(d) if w == 3 else answer(d, w)
         if isinstance(got, float):
             refuse(f"A number of parameters is a whole number (int); your result is {got}.")
@@ -245,6 +270,12 @@ def projection_parameters(answer: Any) -> None:
                 d, w, d * w
             ),
             "You used a window of 3. The function is given `window`: use it.": count(d, 3),
+            "You gave the batch norm two numbers in all. It has a weight and a bias for each channel, "
+            "2 x dim.": count(d, w) - 2 * d + 2,
+            "Your linear layer has dim weights. It mixes all channels into each: dim x dim weights, "
+            "and dim biases.": count(d, w) - d * d + d,
+            "Your linear layer has dim numbers in all. It mixes all channels into each: dim x dim "
+            "weights, and dim biases.": count(d, w) - d * d,
         }
         what = f"for dim={d}, window={w}, your result"
         expect_equal(got, count(d, w), mistakes, what=what)
@@ -258,7 +289,7 @@ def score_count(answer: Any) -> None:
         return (side - 1) // stride + 1
 
     for grid, heads, stride, prefix in (
-        ((5, 7), 3, 2, 1),
+        ((5, 9), 3, 2, 1),
         ((56, 56), 1, 2, 0),
         ((6, 9), 2, 3, 1),
         ((4, 6), 2, 1, 1),
@@ -307,6 +338,28 @@ def score_count(answer: Any) -> None:
             "still one.": heads * queries * (-(-(prefix + rows * columns) // stride**2)),
             "You counted the keys only. Each query is compared with each key: multiply.": heads
             * (prefix + places),
+            "Two things: you forgot the class token (it asks, and it is asked), and you divided the "
+            "number of all places. Count rows and columns of the keys, each with the formula.": heads
+            * rows
+            * columns
+            * (rows * columns // stride**2),
+            "Two things: you forgot the class token (it asks, and it is asked), and you divided the "
+            "product. Count the keys first, by rows and columns, then multiply.": (
+                heads * (rows * columns) ** 2 // stride**2
+            ),
+            "You divided the product by stride x stride, the class token included. Count the keys "
+            "first, by rows and columns, then multiply.": heads * queries**2 // stride**2,
+            "You used the rows twice. The map need not be square: grid is (rows, columns).": heads
+            * (prefix + rows**2)
+            * (prefix + ceil(rows, stride) ** 2),
+            "You used a stride of 2. The function is given kv_stride: use it.": heads
+            * queries
+            * (prefix + ceil(rows, 2) * ceil(columns, 2)),
+            "You always count one class token. The function is given prefix, which may be 0: use it.": (
+                heads * (1 + rows * columns) * (1 + places)
+            ),
+            "You counted twice as many. Each pair of a query and a key gives one score; its weight is "
+            "not counted again.": 2 * heads * queries * (prefix + places),
         }
         what = f"for grid={grid}, heads={heads}, kv_stride={stride}, prefix={prefix}, your result"
         expect_equal(got, heads * queries * (prefix + places), mistakes, what=what)

@@ -98,6 +98,10 @@ def a_fixed_eight(query, key):
     return (query @ key.T / 8).softmax(dim=-1)
 
 
+def divides_by_the_root_of_the_model_dim(query, key):
+    return (query @ key.T / 512**0.5).softmax(dim=-1)
+
+
 def keys_on_the_rows_softmax_over_queries(query, key):
     return (key @ query.T / query.shape[-1] ** 0.5).softmax(dim=-1)
 
@@ -238,6 +242,16 @@ def subtracts_the_highest_blocked_score(scores, mask):
     return torch.nan_to_num(powers / powers.sum(dim=-1, keepdim=True))
 
 
+def powers_without_the_highest(scores, mask):
+    powers = scores.masked_fill(~mask, -math.inf).exp()
+    return torch.nan_to_num(powers / powers.sum(dim=-1, keepdim=True))
+
+
+def powers_times_the_mask(scores, mask):
+    powers = scores.exp() * mask
+    return torch.nan_to_num(powers / powers.sum(dim=-1, keepdim=True))
+
+
 def softmax_over_the_queries(scores, mask):
     return scores.masked_fill(~mask, float("-inf")).softmax(dim=1)
 
@@ -282,6 +296,14 @@ def swaps_tokens_and_columns(x):
 
 def swaps_heads_and_columns(x):
     return x.transpose(1, 3).reshape(x.shape[0], x.shape[2], -1)
+
+
+def flattens_everything(x):
+    return x.flatten(1)
+
+
+def swaps_heads_and_columns_only(x):
+    return x.transpose(1, 3)
 
 
 def joins_two_heads(x):
@@ -380,6 +402,7 @@ BANK = {
         (half_power_without_brackets, "without brackets"),
         (half_power_with_outer_brackets, "this is no root"),
         (a_fixed_eight, "divided by 8"),
+        (divides_by_the_root_of_the_model_dim, "root of 512"),
         (keys_on_the_rows_softmax_over_queries, "write query @ key.T"),
         (a_fixed_root_of_seven, "not for one of 11"),
         (a_root_that_fits_one_size, "another axis"),
@@ -414,6 +437,8 @@ BANK = {
         (writes_into_the_callers_scores, "caller's tensor `scores`"),
         (rescales_after_the_softmax, "scores above 200"),
         (subtracts_the_highest_blocked_score, "scores above 200"),
+        (powers_times_the_mask, "0 times infinity is NaN"),
+        (powers_without_the_highest, "100 higher"),
     ],
     "3.3": [
         (reshapes_at_once, "numbers were not moved"),
@@ -426,6 +451,8 @@ BANK = {
         (forgets_to_flatten, "make them one"),
         (swaps_tokens_and_columns, "tokens and columns are mixed up"),
         (swaps_heads_and_columns, "heads and columns"),
+        (flattens_everything, "became one axis"),
+        (swaps_heads_and_columns_only, "then the last two axes"),
         (joins_two_heads, "two heads are joined"),
         (concatenates_backwards, "reverse order"),
     ],

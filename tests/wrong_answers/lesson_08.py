@@ -89,6 +89,38 @@ def starts_the_list_with_the_picture(side, windows, strides, paddings):
     return sides
 
 
+def uses_the_numbers_of_cvt_13(side, windows, strides, paddings):
+    sides = []
+    for w, s, p in zip((7, 3, 3), (4, 2, 2), (2, 1, 1), strict=True):
+        side = (side + 2 * p - w) // s + 1
+        sides.append(side)
+    return sides
+
+
+def expects_three_stages(side, windows, strides, paddings):
+    sides = []
+    for k in range(3):
+        side = (side + 2 * paddings[k] - windows[k]) // strides[k] + 1
+        sides.append(side)
+    return sides
+
+
+def pads_with_half_the_window(side, windows, strides, paddings):
+    sides = []
+    for w, s in zip(windows, strides, strict=True):
+        side = (side + 2 * (w // 2) - w) // s + 1
+        sides.append(side)
+    return sides
+
+
+def returns_a_tensor(side, windows, strides, paddings):
+    sides = []
+    for w, s, p in zip(windows, strides, paddings, strict=True):
+        side = (side + 2 * p - w) // s + 1
+        sides.append(side)
+    return torch.tensor(sides)
+
+
 # --- 8.2: class token and map -------------------------------------------------------------------
 
 
@@ -223,6 +255,27 @@ def repeats_the_rim(maps, kernels):
     return F.conv2d(padded, kernels[:, None], groups=len(kernels))
 
 
+def copies_the_formula(maps, kernels):
+    rows, columns = maps.shape[-2:]
+    padded = F.pad(maps, (1, 1, 1, 1))
+    result = torch.zeros_like(maps)
+    for a in (-1, 0, 1):
+        for b in (-1, 0, 1):
+            part = padded[:, :, 1 + a : 1 + a + rows, 1 + b : 1 + b + columns]
+            result = result + kernels[:, a, b][:, None, None] * part
+    return result
+
+
+def keeps_the_last_product(maps, kernels):
+    rows, columns = maps.shape[-2:]
+    padded = F.pad(maps, (1, 1, 1, 1))
+    for a in range(3):
+        for b in range(3):
+            part = padded[:, :, a : a + rows, b : b + columns]
+            result = kernels[:, a, b][:, None, None] * part
+    return result
+
+
 # --- 8.4: parameters of a projection ------------------------------------------------------------
 
 
@@ -268,6 +321,18 @@ def ignores_the_window(dim, window=3):
 
 def takes_a_row_for_a_window(dim, window=3):
     return dim * window + 2 * dim + dim * dim + dim
+
+
+def gives_batch_norm_two_numbers(dim, window=3):
+    return dim * window**2 + 2 + dim * dim + dim
+
+
+def gives_the_linear_layer_dim_weights(dim, window=3):
+    return dim * window**2 + 2 * dim + dim + dim
+
+
+def gives_the_linear_layer_dim_numbers(dim, window=3):
+    return dim * window**2 + 2 * dim + dim
 
 
 # --- 8.5: scores --------------------------------------------------------------------------------
@@ -327,6 +392,41 @@ def counts_one_head(grid, heads, kv_stride, prefix):
     return (prefix + grid[0] * grid[1]) * keys
 
 
+def divides_all_places_without_class_token(grid, heads, kv_stride, prefix):
+    n = grid[0] * grid[1]
+    return heads * n * (n // kv_stride**2)
+
+
+def divides_the_product(grid, heads, kv_stride, prefix):
+    n = grid[0] * grid[1]
+    return heads * n * n // kv_stride**2
+
+
+def divides_the_product_with_class_token(grid, heads, kv_stride, prefix):
+    n = prefix + grid[0] * grid[1]
+    return heads * n * n // kv_stride**2
+
+
+def uses_the_rows_twice(grid, heads, kv_stride, prefix):
+    side = grid[0]
+    return heads * (prefix + side * side) * (prefix + ((side - 1) // kv_stride + 1) ** 2)
+
+
+def strides_by_two(grid, heads, kv_stride, prefix):
+    keys = prefix + math.ceil(grid[0] / 2) * math.ceil(grid[1] / 2)
+    return heads * (prefix + grid[0] * grid[1]) * keys
+
+
+def counts_one_class_token_always(grid, heads, kv_stride, prefix):
+    keys = 1 + math.ceil(grid[0] / kv_stride) * math.ceil(grid[1] / kv_stride)
+    return heads * (1 + grid[0] * grid[1]) * keys
+
+
+def counts_the_weights_too(grid, heads, kv_stride, prefix):
+    keys = prefix + math.ceil(grid[0] / kv_stride) * math.ceil(grid[1] / kv_stride)
+    return 2 * heads * (prefix + grid[0] * grid[1]) * keys
+
+
 def divides_into_a_float(grid, heads, kv_stride, prefix):
     n = grid[0] * grid[1]
     return heads * (prefix + n) * (prefix + n / kv_stride**2)
@@ -345,6 +445,10 @@ BANK = {
         (returns_the_last_side, "one map for each stage"),
         (returns_tokens, "numbers of tokens"),
         (starts_the_list_with_the_picture, "own side in front"),
+        (uses_the_numbers_of_cvt_13, "its arguments"),
+        (expects_three_stages, "expects three stages"),
+        (pads_with_half_the_window, "window // 2"),
+        (returns_a_tensor, "as Tensor: return [18, 9, 5]"),
     ],
     "8.2": [
         (reshapes_without_transposing, "scrambled"),
@@ -370,6 +474,8 @@ BANK = {
         (averages, "mean of the nine"),
         (pads_on_one_side_only, "moved by one place"),
         (repeats_the_rim, "not copies of the rim"),
+        (copies_the_formula, "-1 for the last"),
+        (keeps_the_last_product, "last of the nine"),
     ],
     "8.4": [
         (counts_a_full_convolution, "full convolution"),
@@ -383,6 +489,9 @@ BANK = {
         (counts_all_three, "one projection"),
         (ignores_the_window, "given `window`"),
         (takes_a_row_for_a_window, "window x window"),
+        (gives_batch_norm_two_numbers, "two numbers in all"),
+        (gives_the_linear_layer_dim_weights, "has dim weights"),
+        (gives_the_linear_layer_dim_numbers, "dim numbers in all"),
     ],
     "8.5": [
         (divides_once, "divides twice"),
@@ -397,5 +506,12 @@ BANK = {
         (divides_all_places, "stride x stride"),
         (counts_one_head, "counted one head"),
         (divides_into_a_float, "whole number"),
+        (divides_all_places_without_class_token, "divided the number of all places"),
+        (divides_the_product, "divided the product"),
+        (divides_the_product_with_class_token, "the class token included"),
+        (uses_the_rows_twice, "rows twice"),
+        (strides_by_two, "given kv_stride"),
+        (counts_one_class_token_always, "given prefix"),
+        (counts_the_weights_too, "twice as many"),
     ],
 }
