@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +65,10 @@ def verdict(number: str, answer: Any) -> str:
             torch.manual_seed(0)
             with _time_limit(SECONDS):
                 task.check(answer)
-    except NotImplementedError:
-        return "not attempted"
+    except NotImplementedError as error:
+        if not error.args:  # the stub's own; PyTorch's say what is not implemented
+            return "not attempted"
+        return _stopped(error, answer)
     except _TooLong as error:
         _ENDLESS[number] = answer
         return (
@@ -75,8 +78,12 @@ def verdict(number: str, answer: Any) -> str:
     except Refused as reason:
         return str(reason)
     except (Exception, SystemExit) as error:  # a learner's code may raise anything
-        return f"Your code stopped with {type(error).__name__}: {error}{_line_of(error, answer)}"
+        return _stopped(error, answer)
     return "passed"
+
+
+def _stopped(error: BaseException, answer: Any) -> str:
+    return f"Your code stopped with {type(error).__name__}: {error}{_line_of(error, answer)}"
 
 
 def check(number: str, answer: Any) -> None:
@@ -228,6 +235,33 @@ def expect_equal(
             f"{what} has the right numbers, but as {type(got).__name__}: return {_short(expected)}"
         )
     refuse(f"{what} is {_short(got)}, but {_short(expected)} is expected")
+
+
+def expect_also(
+    answer: Callable[..., Any],
+    given: tuple[Any, ...],
+    expected: Any,
+    message: str,
+    *,
+    tolerance: float = 1e-5,
+    **named: Any,
+) -> None:
+    """One more case, for a slip that shows only there: whatever goes wrong in it, `message` is told.
+
+    Where a tensor is expected, its kind of numbers (dtype) is, too.
+    """
+    import torch
+
+    try:
+        got = answer(*deepcopy(given), **named)
+        if isinstance(expected, torch.Tensor | float):
+            expect_close(got, expected, tolerance=tolerance)
+        else:
+            expect_equal(got, expected)
+    except Exception:
+        raise Refused(message) from None
+    if isinstance(expected, torch.Tensor) and torch.as_tensor(got).dtype != expected.dtype:
+        refuse(message)
 
 
 def _line_of(error: BaseException, answer: Any) -> str:

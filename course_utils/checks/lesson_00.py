@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from course_utils.checks.engine import exercise, expect_close, refuse
+from course_utils.checks.engine import exercise, expect_also, expect_close, refuse
 
 
 @exercise("0.1", "the mean of the squares, not the square of the mean")
@@ -39,7 +39,27 @@ def mean_of_squares(answer: Callable[[list[float]], Any]) -> None:
         }
         if count == 1:  # here several mistakes give the same number
             mistakes = {}
-        expect_close(answer(list(numbers)), squares / count, mistakes, what=f"for {numbers} it")
+        given = list(numbers)
+        expect_close(answer(given), squares / count, mistakes, what=f"for {numbers} it")
+        if given != numbers:
+            refuse("You changed the list that you were given. Make a new one for the squares.")
+    expect_also(
+        answer,
+        ([2.0, 2.0, 5.0],),
+        11.0,
+        "A number that occurs twice counts twice: braces make a set, which keeps one of them.",
+    )
+    expect_also(
+        answer, ([0.0, 3.0],), 4.5, "A zero is a number like any other: it counts in the mean."
+    )
+    expect_also(
+        answer,
+        ([1, 2, 3],),
+        14 / 3,
+        "Right for numbers with a point, but not for the whole numbers 1, 2, 3, or rounded. "
+        "(A tensor of whole numbers has no mean: make them float first.)",
+        tolerance=1e-6,
+    )
 
 
 @exercise("0.2", "one mean for each channel: height and width disappear")
@@ -84,6 +104,15 @@ def mean_color(answer: Callable[[torch.Tensor], Any]) -> None:
             "the first, an axis is gone, and those behind it have moved up by one."
         )
     expect_close(got, image.mean(dim=(1, 2)), mistakes, what="the mean color")
+    if not isinstance(got, torch.Tensor):
+        refuse(f"The numbers are right, but in a {type(got).__name__}: return a tensor.")
+    other = torch.rand(3, 4, 9)
+    expect_also(
+        answer,
+        (other,),
+        other.mean(dim=(1, 2)),
+        "Right for a picture of 5 x 7 pixels only. Take its size from image.shape.",
+    )
 
 
 @exercise("0.3", "rows times columns")
@@ -98,7 +127,7 @@ def matrix_product(answer: Callable[[torch.Tensor, torch.Tensor], Any]) -> None:
                 "of rows from A and the number of columns from B."
             )
         expect_close(got, a @ b, _product_mistakes(a, b), what="the product")
-        if used.names & {"matmul", "__matmul__", "mm", "einsum", "tensordot", "linear"}:
+        if used.names & PRODUCTS:
             refuse(
                 "The numbers are right, but PyTorch multiplied the matrices for you. Write the sum "
                 "over k yourself, without `@` and its relatives."
@@ -108,6 +137,41 @@ def matrix_product(answer: Callable[[torch.Tensor, torch.Tensor], Any]) -> None:
                 f"The numbers are right, but they are in a {type(got).__name__}: return a tensor, "
                 "for example torch.tensor(C)."
             )
+    for rows, inner, columns in ((4, 2, 3), (2, 5, 3)):
+        a, b = torch.randn(rows, inner), torch.randn(inner, columns)
+        expect_also(
+            answer,
+            (a, b),
+            a @ b,
+            f"Right so far, but not for {rows} x {inner} times {inner} x {columns}, with negative "
+            "numbers. "
+            "The sum over k has as many products as A has columns, A.shape[1].",
+        )
+
+
+# What multiplies matrices, and the ways out of PyTorch.
+PRODUCTS = {
+    "matmul",
+    "__matmul__",
+    "__rmatmul__",
+    "mm",
+    "bmm",
+    "mv",
+    "dot",
+    "vdot",
+    "inner",
+    "addmm",
+    "einsum",
+    "tensordot",
+    "linear",
+    "multi_dot",
+    "linalg_matmul",
+    "linalg_multi_dot",
+    "linalg_vecdot",
+    "vecdot",
+    "numpy",
+    "__array__",
+}
 
 
 class _Used(TorchFunctionMode):

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import combinations, pairwise
 from typing import Any
 
-from course_utils.checks.engine import exercise, expect_close, expect_equal, refuse
+from course_utils.checks.engine import exercise, expect_also, expect_close, expect_equal, refuse
 
 Words = dict[tuple[str, ...], int]
 Way = Callable[..., Any]
@@ -74,6 +74,7 @@ def counts_pairs(answer: Any) -> None:
         ({("lo", "w", "lo", "w"): 2, ("w",): 7},),
         ({tuple("ab"): 1, tuple("ba"): 2},),
         ({(b"\xe6", b"\xb0"): 3},),
+        ({tuple("newest"): 6},),
     ]
     mistakes: Mistakes = {
         "You counted each word once, but a word comes with the number of times that it occurs in "
@@ -103,6 +104,11 @@ def counts_pairs(answer: Any) -> None:
         "Your pairs are the wrong way round: the left token comes first.": lambda words: {
             pair[::-1]: count for pair, count in _count(words).items()
         },
+        "A token that stands twice in a word can have two different neighbors, as e in 'newest'. Walk "
+        "over places, not over tokens: `index` finds the first place only.": (
+            _first_place,
+            _one_successor,
+        ),
         "The last pair of each word is missing: a word of n tokens has n - 1 pairs.": _without_end,
         "Your last pair of each word has one token only: the window ran over the end of the word. A "
         "word of n tokens has n - 1 pairs.": _over_the_end,
@@ -221,6 +227,24 @@ def _without_end(words: Words) -> dict[Any, int]:
     return _count({word[:-1]: times for word, times in words.items()})
 
 
+def _first_place(words: Words) -> dict[Any, int]:
+    counts: Counter[Any] = Counter()
+    for word, times in words.items():
+        for token in word[:-1]:
+            place = word.index(token)
+            counts[word[place : place + 2]] += times
+    return dict(counts)
+
+
+def _one_successor(words: Words) -> dict[Any, int]:
+    counts: Counter[Any] = Counter()
+    for word, times in words.items():
+        after = dict(pairwise(word))
+        for token in word[:-1]:
+            counts[token, after[token]] += times
+    return dict(counts)
+
+
 def _over_the_end(words: Words) -> dict[Any, int]:
     ends: Counter[Any] = Counter()
     for word, times in words.items():
@@ -240,6 +264,7 @@ def merges_pair(answer: Any) -> None:
         (tuple("xyz"), ("a", "b")),
         (("b",), ("a", "b")),
         (tuple("ab"), ("a", "b")),
+        ((b" ", b"t", b"h", b"e"), (b"t", b"h")),
         ((b"\xe6", b"\xb0", b"\xb4"), (b"\xe6", b"\xb0")),
     ]
     mistakes: Mistakes = {
@@ -609,13 +634,29 @@ def measures_premium(answer: Any) -> None:
         1.0,
         what="the premium of English over itself",
     )
+    expect_also(
+        answer,
+        (str.encode, deepcopy(PARALLEL), "hi"),
+        sum(len(s["hi"].encode()) for s in PARALLEL) / sum(len(s["en"].encode()) for s in PARALLEL),
+        "Right for an `encode` that returns a list, but not for one that returns bytes, as the lesson's "
+        "next cell uses: take `len` of each result, and add up the lengths.",
+    )
+    again = [*PARALLEL, PARALLEL[-1]]
+    there, english = (sum(len(_toy_encode(s[code])) for s in again) for code in ("hi", "en"))
+    expect_also(
+        answer,
+        (_toy_encode, again, "hi"),
+        there / english,
+        "A sentence, or a number of tokens, that occurs twice counts twice: a set or a dictionary keeps "
+        "one of them. And there can be any number of sentences.",
+    )
 
 
 @exercise("1.5", "your product with the table picks rows, as a look-up does")
 def makes_one_hot(answer: Any) -> None:
     import torch
 
-    for ids, size in (([2, 5, 2], 7), ([0], 3), ([4, 0, 3, 1], 5)):
+    for ids, size in (([2, 5, 2], 7), ([0], 3), ([4, 0, 3, 1], 5), ([1, 0, 1, 1], 2)):
         right = torch.eye(size)[ids]
         try:
             got = answer(torch.tensor(ids), size)

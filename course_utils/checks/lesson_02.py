@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_utils.checks.engine import exercise, expect_close, refuse
+from course_utils.checks.engine import exercise, expect_also, expect_close, refuse
 from course_utils.positions import alibi_bias, apply_rotary, sinusoidal_positions
 
 
@@ -72,6 +72,17 @@ def squeezed(answer: Callable[[int], Any]) -> None:
                 ),
             },
             what=f"the step for {length} tokens",
+        )
+    for length in (7, 150):
+        expect_also(
+            lambda n: answer(n)[0],
+            (length,),
+            torch.arange(length) / (length - 1),
+            f"Right so far, but for {length} tokens your row has another length or ends beside 1. "
+            "`arange` "
+            "with a step that is a fraction can end one code too late, because the step is "
+            "rounded: count "
+            "whole places first, then divide.",
         )
 
 
@@ -220,6 +231,15 @@ def turn_vector(answer: Callable[..., Any]) -> None:
             turn_mistakes(vector[:dim], position, base),
             what=f"a vector of {dim} numbers turned to place {position} with base {base:g}",
         )
+    still = torch.tensor([0.0, 0.0, 1.0, 0.0])
+    expect_also(
+        answer,
+        (still, 1),
+        apply_rotary(still[None], torch.tensor([1]), 10000.0)[0],
+        "A pair (0, 0) has no angle of its own, and stays (0, 0). Turn with sine and cosine of "
+        "the place's "
+        "angle; no angle of the vector is needed.",
+    )
 
 
 def turn_mistakes(vector: Tensor, position: float, base: float) -> dict[str, Tensor]:
@@ -302,7 +322,7 @@ def turn_mistakes(vector: Tensor, position: float, base: float) -> dict[str, Ten
 
 @exercise("2.4", "a penalty that grows with the distance, with a slope for each head")
 def penalty(answer: Callable[[int, int, int], Any]) -> None:
-    for heads, queries, keys in ((4, 3, 5), (8, 4, 4), (2, 1, 6), (16, 2, 3)):
+    for heads, queries, keys in ((4, 3, 5), (8, 4, 4), (2, 1, 6), (16, 2, 3), (1, 1, 3)):
         got = answer(heads, queries, keys)
         expect_tensor(got)
         here = f"{heads} heads, {queries} queries and {keys} keys"

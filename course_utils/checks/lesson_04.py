@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils.checks.engine import exercise, expect_close, expect_equal, refuse
+from course_utils.checks.engine import exercise, expect_also, expect_close, expect_equal, refuse
 
 
 def _normal(*shape: int) -> Tensor:
@@ -89,9 +89,27 @@ def layer_norm(answer: Any) -> None:
         "You added the bias, but did not scale by the weight.": right + bias,
     }
     expect_close(got, right * weight + bias, mistakes)
-    flat = torch.full((3, 4), 7.0, dtype=torch.float64)
+    flat = torch.full((2, 3, 4), 7.0, dtype=torch.float64)
     same = answer(flat, torch.ones(4).double(), torch.zeros(4).double(), 1e-5)
-    expect_close(same, torch.zeros(3, 4), what="for tokens whose features are all 7, your result")
+    expect_close(
+        same, torch.zeros(2, 3, 4), what="for tokens whose features are all 7, your result"
+    )
+    if torch.as_tensor(got).dtype != x.dtype:
+        refuse(
+            "Your result is float32, and x is float64: make new tensors with "
+            "`torch.zeros_like(x)`, and do "
+            "not change the kind of numbers."
+        )
+    far = 1e8 + torch.tensor([[[0.0, 1, 2, 5]]], dtype=torch.float64)
+    expect_also(
+        answer,
+        (far, torch.ones(4).double(), torch.zeros(4).double(), 1e-5),
+        F.layer_norm(far - 1e8, (4,)),
+        "The mean of the squares minus the squared mean: for large numbers nearly everything "
+        "cancels, and "
+        "rounding is left. Subtract the mean first, then square.",
+        tolerance=1e-3,
+    )
 
 
 @exercise("4.2", "you can count an encoder block by hand")
@@ -264,7 +282,18 @@ def unigram_loss(answer: Any) -> None:
             torch.tensor(float(vocab)).log()
         ),
     }
-    expect_close(answer(train, targets, vocab), loss(p).float(), mistakes)
+    given = train.clone(), targets.clone()
+    expect_close(answer(*given, vocab), loss(p).float(), mistakes)
+    if not (torch.equal(given[0], train) and torch.equal(given[1], targets)):
+        refuse("You changed the tokens that you were given. Make new tensors.")
+    expect_also(
+        lambda *of: float(answer(*of)),
+        (torch.tensor([0, 1]), torch.zeros(1000, dtype=torch.long), 4),
+        torch.tensor(3.0).log().item(),
+        "You multiplied the probabilities first: of many targets the product is too small for a "
+        "computer, "
+        "and becomes 0. Take the logarithm of each, then average.",
+    )
 
 
 @exercise("4.5", "the loss looks at what was hidden, and at nothing else")
@@ -308,4 +337,38 @@ def masked_loss(answer: Any) -> None:
             (scores.argmax(-1) == ids)[hidden].double().mean()
         ),
     }
-    expect_close(answer(scores, ids, hidden), losses[hidden].mean(), mistakes)
+    given = scores.clone(), ids.clone(), hidden.clone()
+    expect_close(answer(*given), losses[hidden].mean(), mistakes)
+    if any(not torch.equal(a, b) for a, b in zip(given, (scores, ids, hidden), strict=True)):
+        refuse(
+            "You wrote into what you were given (-100 into the ids, perhaps), and it is needed "
+            "again. Use "
+            "`masked_fill` or another function that makes a new tensor."
+        )
+    sure = torch.zeros(1, 3, 4)
+    sure[0, 0, 1], sure[0, 1, 2] = 200, 1000
+    gaps = torch.tensor([[True, True, False]])
+    expect_also(
+        answer,
+        (sure, torch.tensor([[0, 2, 3]]), gaps),
+        torch.tensor(100.0),
+        "Softmax first and the logarithm after breaks down for large scores: a probability "
+        "becomes 0, its "
+        "logarithm infinite, and a small number added hides it. `F.cross_entropy` or "
+        "`log_softmax` takes "
+        "both steps at once.",
+    )
+    hidden[1] = False
+    expect_also(
+        answer,
+        (scores, ids, hidden),
+        losses[hidden].mean(),
+        "Right so far, but not where a sentence has no gap. Choose all gaps at once, not sentence by "
+        "sentence.",
+    )
+    if not getattr(answer(scores.requires_grad_(), ids, hidden), "requires_grad", False):
+        refuse(
+            "Your loss is a bare number: no gradient flows back from it, and nothing can be "
+            "trained. Stay "
+            "with tensors, without `.item()`."
+        )

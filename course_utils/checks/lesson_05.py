@@ -7,7 +7,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from course_utils.checks.engine import exercise, expect_close, expect_equal, refuse
+from course_utils.checks.engine import exercise, expect_also, expect_close, expect_equal, refuse
 from course_utils.positions import resize_positions
 
 Function = Callable[..., Any]
@@ -241,6 +241,14 @@ def foreign_weights(answer: Function) -> None:
                 f"Right for 3 channels and patches of 4, but with {channels} channel(s) and patches of "
                 f"{side} it stops or gives other kernels. Take the sizes you are given"
             )
+    weight = torch.arange(16.0, dtype=torch.float64).reshape(2, 8)
+    expect_also(
+        answer,
+        (weight, 2, 2),
+        rearrange(weight, "d (h w c) -> d c h w", h=2, w=2),
+        "Your kernels have another kind of numbers (dtype) than the weights. Make a new tensor with "
+        "`dtype=weight.dtype`, or none at all",
+    )
 
 
 @exercise("5.4", "row of the grid times columns, plus column, plus what stands in front")
@@ -300,6 +308,23 @@ def pixel_to_token(answer: Function) -> None:
                 )
         mistakes = {message: wrong for message, wrong in mistakes.items() if wrong != good}
         expect_equal(got, good, mistakes, what=f"your token{where}")
+    for y, x in ((8, 4), (0, 0), (4, 8), (7, 11)):
+        expect_also(
+            lambda *given: int(answer(*given)),
+            (y, x, 12, 4),
+            number(y, x, 12, 4, 1),
+            f"Right inside a patch, but not for the pixel (y {y}, x {x}) at its edge. Pixels 0 ... "
+            "patch_size - 1 are the first patch: `y // patch_size` counts so, without subtracting or "
+            "rounding up",
+        )
+    expect_also(
+        lambda *given, **named: int(answer(*given, **named)),
+        (8, 4),
+        8,
+        "Keep the names of the arguments, width and patch_size: the lesson calls your function by them",
+        width=12,
+        patch_size=4,
+    )
     for prefix in (0, 5):
         got, good = answer(9, 22, 32, 4, prefix), number(9, 22, 32, 4, prefix)
         expect_equal(
@@ -375,3 +400,13 @@ def cropped_positions(answer: Function) -> None:
     good = torch.cat([table[:, :1], table[:, 1:].unflatten(1, (4, 3))[:, :3, 1:].flatten(1, 2)], 1)
     got = answer(table.clone(), (4, 3), 0, 1, (3, 2))
     expect_close(got, good, what="right for one crop, but for a grid of 4 x 3 your table")
+    table = torch.randn(1, 1 + 4 * 3, 2)
+    lower = table[:, 1:].unflatten(1, (4, 3))[:, 1:, :2].flatten(1, 2)
+    expect_also(
+        answer,
+        (table, (4, 3), 1, 0, (3, 2)),
+        torch.cat([table[:, :1], lower], dim=1),
+        "Right inside the grid, but not for a crop that reaches its lower edge: a slice that "
+        "ends at -1 or "
+        "0 counts from the other end",
+    )

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_utils.checks.engine import exercise, expect_close, expect_equal, refuse
+from course_utils.checks.engine import exercise, expect_also, expect_close, expect_equal, refuse
 
 # (image_size, patch_size, channels, dim, depth, classes); the last is ViT-B/16.
 SIZES = [(12, 4, 1, 6, 5, 8), (42, 7, 3, 10, 3, 11), (224, 16, 3, 768, 12, 1000)]
@@ -82,6 +82,14 @@ def encoder_input(answer: Any) -> None:
         ),
     }
     expect_close(got, right, mistakes)
+    alone = torch.cat([cls, patches[:1]], dim=1) + positions
+    expect_also(
+        answer,
+        (patches[:1], cls, positions),
+        alone,
+        "Right for three images, but not for one. Take the number of images from the patches, and no "
+        "`squeeze`: it removes every axis of size 1.",
+    )
 
 
 Sizes = tuple[int, int, int, int, int, int]
@@ -403,6 +411,16 @@ def class_token_map(answer: Any) -> None:
         ),
     }
     expect_close(got, right, mistakes)
+    one = torch.zeros(1, 1, 3, 3)
+    one[0, 0, 0] = torch.tensor([0.2, 0.3, 0.5])
+    expect_also(
+        answer,
+        (one, (1, 2)),
+        torch.tensor([[[0.3, 0.5]]]),
+        "Right for two images and four heads, but not for one image with one head, the example. "
+        "Take the "
+        "numbers from the shape and the mean over axis 1; `squeeze` removes every axis of size 1.",
+    )
 
 
 @exercise("6.5", "the normalization is a part of the model, and can move into its first layer")
@@ -475,3 +493,15 @@ def fold_normalization(answer: Any) -> None:
         },
         what="your bias",
     )
+    gray = (
+        torch.full((1, 1, 1, 1), 6.0),
+        torch.ones(1),
+        torch.full((1,), 0.5),
+        torch.full((1,), 2.0),
+    )
+    message = (
+        "Right for three channels, but a gray picture has one: take the number from the shapes "
+        "(`[:, None, None]` needs none)."
+    )
+    expect_also(lambda *of: answer(*of)[0], gray, torch.full((1, 1, 1, 1), 3.0), message)
+    expect_also(lambda *of: answer(*of)[1], gray, torch.full((1,), -0.5), message)

@@ -49,6 +49,16 @@ def to_vectors(answer: Any) -> None:
         expect_close(
             answer(maps, pool), maps.mean(dim=(-2, -1)), mistakes, what="for a map, your result"
         )
+    alone = maps[:1].mean(dim=(-2, -1))
+    expect_close(
+        answer(maps[:1], "cls"),
+        alone,
+        {
+            "The batch axis is gone, because its size is 1: `squeeze()` drops every such axis. A batch "
+            "of one stays a batch, (1, channels).": alone[0]
+        },
+        what="for a batch of one map, your result",
+    )
     tokens = _normal(2, 11, 5)
     token, mean = tokens[:, 0], tokens.mean(dim=1)
     dim_gone = {

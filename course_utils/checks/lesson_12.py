@@ -9,6 +9,12 @@ from torch import Tensor
 from course_utils.checks.engine import exercise, expect_close, refuse
 
 
+def _expect_unchanged(*pairs: tuple[Tensor, Tensor]) -> None:
+    """Refuse an answer that has written into what it was given; pairs of (now, before)."""
+    if any(not torch.equal(now, before) for now, before in pairs):
+        refuse("You changed what you were given. Work on a copy, or make a new tensor.")
+
+
 def _weights(*shape: int) -> Tensor:
     """Random attention weights: the last axis sums to one."""
     return torch.randn(*shape, dtype=torch.float64).softmax(dim=-1)
@@ -50,11 +56,22 @@ def class_token_maps(answer: Any) -> None:
             ).unflatten(-1, grid),
             "The maps are still rows. Give each its two axes, rows and columns.": w[:, :, 0, 1:],
         }
-        got = answer(w, grid)
-        if not torch.equal(w, before):
+        try:
+            got = answer(w, grid)
+        except RuntimeError as error:
+            if "invalid for input of size" not in str(error) and "unflatten" not in str(error):
+                raise
             refuse(
-                "You changed the weights that you were given. Work on a copy, or make a new tensor."
+                f"{1 + rows * columns} keys do not fill a grid of {rows} x {columns}: the first is the "
+                "class token's own. Leave it out before you make rows and columns. PyTorch says: "
+                f"{error}"
             )
+        _expect_unchanged((w, before))
+        by_heads = w[:, :, 0, 1:].transpose(1, 2).reshape(batch, heads, rows, columns)
+        mistakes[
+            "The heads are mixed up: after a transpose, `reshape` reads the numbers in another "
+            "order. Split the last axis only, with `unflatten(-1, grid)`."
+        ] = by_heads
         expect_close(got, right, mistakes, what="your maps")
 
 
@@ -88,6 +105,11 @@ def patch_distances(answer: Any) -> None:
             "These are squares of distances: the square root is missing.": table(
                 lambda y, x: y * y + x * x, place, patch**2
             ),
+            "The patch's side belongs outside the root, once: the root of the squares, times patch.": (
+                table(straight, place, patch**2)
+            ),
+            "The patch's side is inside the root without its square: the distance grows like patch, not "
+            "like its root.": table(straight, place, patch**0.5),
             "You subtracted the patches' numbers in the list. The last patch of a row and the first of "
             "the next are neighbors in the list and far apart in the picture: use row and column.": (
                 between
@@ -128,7 +150,7 @@ def _rolled(
 @exercise("12.3", "your rollout keeps shares: every row sums to one, whatever the heads do")
 def rollout_of_largest(answer: Any) -> None:
     for heads, tokens, depth in ((3, 5, 3), (2, 4, 2)):
-        layers = [_weights(heads, tokens, tokens) for _ in range(depth)]
+        layers = [_weights(heads, tokens, tokens).float() for _ in range(depth)]
         right = _rolled(layers)
         plain = _rolled(layers, scale="none")
         mistakes = {
@@ -172,12 +194,36 @@ def rollout_of_largest(answer: Any) -> None:
             "You rolled out the first layer alone. All layers are multiplied: does `return` stand "
             "inside the loop?": _rolled(layers[:1]),
         }
+        for head in range(heads):
+            mistakes[
+                f"You took head {head} for all. The largest is taken number by number, whichever head "
+                "has it: `amax(dim=0)`."
+            ] = _rolled([layer[head : head + 1] for layer in layers])
+        mistakes["You averaged the layers. Mixing mixtures is the product of tables, `@`."] = (
+            torch.stack([_rolled([layer]) for layer in layers]).mean(dim=0)
+        )
         late = plain / plain.sum(dim=-1, keepdim=True)
         mistakes[
             "You scaled once, at the end. By then layers whose rows had a larger sum have counted more: "
             "scale each layer before it is multiplied."
         ] = late
-        expect_close(answer([x.clone() for x in layers]), right, mistakes, what="your rollout")
+        given = [x.clone() for x in layers]
+        kept = list(given)
+        try:
+            got = answer(given)
+        except TypeError as error:
+            if "tuple" not in str(error) and "return_types" not in str(error):
+                raise
+            refuse(
+                "`max(dim=0)` gives two things, the values and where they stand. Take `.values`, or "
+                "`amax(dim=0)`."
+            )
+        if len(given) != depth or any(a is not b for a, b in zip(given, kept, strict=True)):
+            refuse(
+                "You changed the list that you were given. Go through it, and leave it as it is."
+            )
+        _expect_unchanged(*zip(given, layers, strict=True))
+        expect_close(got, right, mistakes, what="your rollout")
 
 
 def _product(layers: list[Tensor]) -> Tensor:
@@ -228,7 +274,26 @@ def cam_of(answer: Any) -> None:
                 strength * values
             ).relu(),
         }
-        expect_close(answer(values, slope), plain.relu(), mistakes, what="your map")
+        mistakes[
+            "You took the size of each channel's weight without its sign. A channel that speaks "
+            "against the class lowers the map."
+        ] = (strength.abs() * values).sum(dim=1).relu()
+        mistakes[
+            "You left out the weights: each channel counts as much as the mean of its gradient "
+            "says."
+        ] = values.sum(dim=1).relu()
+        given = values.clone(), slope.clone()
+        try:
+            got = answer(*given)
+        except RuntimeError as error:
+            if "must match the size" not in str(error):
+                raise
+            refuse(
+                "The weights, (batch, channels), do not fit the values, (batch, channels, rows, "
+                f"columns). Keep the axes over which you average: `keepdim=True`. PyTorch says: {error}"
+            )
+        _expect_unchanged((given[0], values), (given[1], slope))
+        expect_close(got, plain.relu(), mistakes, what="your map")
 
 
 @exercise("12.5", "you compare two methods picture by picture, and know how sure the result is")
@@ -274,7 +339,19 @@ def paired_interval(answer: Any) -> None:
             ),
             "You returned low and high without the mean in front.": interval(mean, z * error)[1:],
         }
-        got = answer(ours.clone(), theirs.clone())
+        mistakes |= {
+            "The order is (mean, low, high).": interval(mean, z * error)[[1, 0, 2]],
+            "You took the middle 95% of the differences themselves. Asked is how sure their *mean* is: "
+            "1.96 standard errors to both sides.": torch.stack(
+                [mean, *difference.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))]
+            ),
+            "You took the median. The standard error belongs to the mean.": interval(
+                difference.median(), z * error
+            ),
+        }
+        given = ours.clone(), theirs.clone()
+        got = answer(*given)
+        _expect_unchanged((given[0], ours), (given[1], theirs))
         got = torch.tensor([float(x) for x in got]) if isinstance(got, list | tuple) else got
         expect_close(
             got, interval(mean, z * error), mistakes, what="(mean, low, high)", tolerance=1e-4

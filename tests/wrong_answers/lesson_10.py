@@ -12,6 +12,12 @@ def averages_the_channels(inside, pool="cls"):
     return inside[:, 0] if pool == "cls" else inside.mean(dim=1)
 
 
+def squeezes_whatever_is_one(inside, pool="cls"):
+    if inside.dim() == 4:
+        return F.adaptive_avg_pool2d(inside, 1).squeeze()
+    return inside[:, 0] if pool == "cls" else inside.mean(dim=1)
+
+
 def flattens_the_map(inside, pool="cls"):
     if inside.dim() == 4:
         return inside.reshape(len(inside), -1)
@@ -385,6 +391,7 @@ BANK = {
     "10.1": [
         (averages_the_channels, "over the channels"),
         (flattens_the_map, "side by side"),
+        (squeezes_whatever_is_one, "batch of one"),
         (averages_one_side, "rows and columns must both go"),
         (takes_the_largest, "trained on the mean"),
         (keeps_axes_of_size_one, "axes of size 1"),

@@ -52,6 +52,21 @@ def asks_the_last_patch(weights, grid):
 # --- 12.2: distances ----------------------------------------------------------------------------
 
 
+def keeps_the_class_token(weights, grid):
+    return weights[:, :, 0].reshape(*weights.shape[:2], *grid)
+
+
+def mixes_the_heads(weights, grid):
+    rows = weights[:, :, 0, 1:].transpose(1, 2)
+    return rows.reshape(*weights.shape[:2], *grid)
+
+
+def scales_the_weights_in_place(weights, grid):
+    weights /= weights.sum(dim=-1, keepdim=True)
+    weights *= 1.5
+    return weights[:, :, 0, 1:].unflatten(-1, grid) / 1.5
+
+
 def _middles(grid):
     return [(i, j) for i in range(grid[0]) for j in range(grid[1])]
 
@@ -91,6 +106,17 @@ def takes_grid_for_columns_and_rows(grid, patch):
     columns, rows = grid
     middles = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)) * float(patch)
     return (middles[:, None] - middles).norm(dim=-1)
+
+
+def puts_the_square_outside(grid, patch):
+    middles = torch.tensor(_middles(grid), dtype=torch.float32)
+    return patch**2 * torch.cdist(middles, middles)
+
+
+def puts_the_patch_inside_the_root(grid, patch):
+    middles = torch.tensor(_middles(grid), dtype=torch.float32)
+    steps = middles[:, None] - middles
+    return (patch * (steps**2).sum(dim=-1)).sqrt()
 
 
 def starts_from_the_corner_only(grid, patch):
@@ -193,6 +219,42 @@ def _mixed(layers, step_of):
     return flow
 
 
+def takes_the_first_head(layers):
+    return _mixed([layer[:1] for layer in layers], lambda a, identity: (a + identity) / 2)
+
+
+def takes_max_as_it_comes(layers):
+    flow = torch.eye(layers[0].shape[-1])
+    for layer in layers:
+        step = (layer.max(0) + torch.eye(len(flow))) / 2
+        flow = step / step.sum(dim=-1, keepdim=True) @ flow
+    return flow
+
+
+def averages_the_layers(layers):
+    one_by_one = [_mixed([layer], lambda a, identity: (a + identity) / 2) for layer in layers]
+    return torch.stack(one_by_one).mean(dim=0)
+
+
+def writes_into_the_layers(layers):
+    eye = torch.eye(layers[0].shape[-1])
+    flow = eye
+    for layer in layers:
+        layer += eye
+        step = layer.amax(dim=0)
+        flow = step / step.sum(dim=-1, keepdim=True) @ flow
+    return flow
+
+
+def turns_the_list_around(layers):
+    layers.reverse()
+    flow = torch.eye(layers[0].shape[-1])
+    for layer in layers:
+        step = layer.amax(dim=0) + torch.eye(len(flow))
+        flow = flow @ (step / step.sum(dim=-1, keepdim=True))
+    return flow
+
+
 def halves_the_head_only(layers):
     return _mixed(layers, lambda a, identity: a / 2 + identity)
 
@@ -252,6 +314,23 @@ def forgets_the_sum(values, slope):
 def scales_to_one(values, slope):
     cam = F.relu((slope.mean(dim=(2, 3), keepdim=True) * values).sum(dim=1))
     return cam / cam.amax(dim=(1, 2), keepdim=True)
+
+
+def forgets_the_sign_of_the_weights(values, slope):
+    return (slope.mean(dim=(2, 3), keepdim=True).abs() * values).sum(dim=1).relu()
+
+
+def forgets_the_weights(values, slope):
+    return values.sum(dim=1).relu()
+
+
+def drops_the_axes_of_the_mean(values, slope):
+    return (slope.mean(dim=(2, 3)) * values).sum(dim=1).relu()
+
+
+def weighs_in_place(values, slope):
+    values *= slope.mean(dim=(2, 3), keepdim=True)
+    return values.sum(dim=1).relu()
 
 
 def averages_over_the_batch(values, slope):
@@ -319,6 +398,29 @@ def returns_half_the_width(ours, theirs):
     return d.mean(), 1.96 * d.std() / len(d) ** 0.5
 
 
+def returns_low_first(ours, theirs):
+    difference = ours - theirs
+    error = difference.std() / len(difference) ** 0.5
+    return difference.mean() - 1.96 * error, difference.mean(), difference.mean() + 1.96 * error
+
+
+def takes_the_quantiles(ours, theirs):
+    difference = ours - theirs
+    return difference.mean(), difference.quantile(0.025), difference.quantile(0.975)
+
+
+def takes_the_median(ours, theirs):
+    difference = ours - theirs
+    middle, error = difference.median(), difference.std() / len(difference) ** 0.5
+    return middle, middle - 1.96 * error, middle + 1.96 * error
+
+
+def subtracts_in_place(ours, theirs):
+    ours -= theirs
+    mean, error = ours.mean(), ours.std() / len(ours) ** 0.5
+    return mean, mean - 1.96 * error, mean + 1.96 * error
+
+
 def returns_low_and_high(ours, theirs):
     d = ours - theirs
     error = d.std() / len(d) ** 0.5
@@ -337,6 +439,9 @@ BANK = {
         (leaves_rows, "still rows"),
         (asks_the_first_patch, "token 0"),
         (asks_the_last_patch, "last patch"),
+        (keeps_the_class_token, "class token's own"),
+        (mixes_the_heads, "heads are mixed"),
+        (scales_the_weights_in_place, "changed what you were given"),
     ],
     "12.2": [
         (measures_in_patches, "in patches"),
@@ -348,6 +453,8 @@ BANK = {
         (takes_grid_for_columns_and_rows, "grid is (rows, columns)"),
         (starts_from_the_corner_only, "one row of the table"),
         (cuts_off_the_parts, "whole numbers"),
+        (puts_the_square_outside, "outside the root"),
+        (puts_the_patch_inside_the_root, "inside the root"),
     ],
     "12.3": [
         (forgets_keepdim, "without keepdim"),
@@ -363,6 +470,11 @@ BANK = {
         (halves_the_head_only, "largest head only"),
         (halves_the_identity_only, "identity only"),
         (scales_before_mixing, "Mix first"),
+        (takes_the_first_head, "head 0 for all"),
+        (takes_max_as_it_comes, "`.values`"),
+        (averages_the_layers, "averaged the layers"),
+        (writes_into_the_layers, "changed what you were given"),
+        (turns_the_list_around, "changed the list"),
     ],
     "12.4": [
         (keeps_what_speaks_against, "negative numbers"),
@@ -377,6 +489,10 @@ BANK = {
         (forgets_the_sum, "channels are still there"),
         (scales_to_one, "highest value of one"),
         (averages_over_the_batch, "over the batch"),
+        (forgets_the_sign_of_the_weights, "without its sign"),
+        (forgets_the_weights, "left out the weights"),
+        (drops_the_axes_of_the_mean, "`keepdim=True`"),
+        (weighs_in_place, "changed what you were given"),
     ],
     "12.5": [
         (takes_the_spread_of_pictures, "spread of the single pictures"),
@@ -390,5 +506,9 @@ BANK = {
         (returns_half_the_width, "half the width"),
         (takes_the_variance, "the variance"),
         (returns_low_and_high, "without the mean"),
+        (returns_low_first, "order is (mean, low, high)"),
+        (takes_the_quantiles, "how sure their *mean*"),
+        (takes_the_median, "took the median"),
+        (subtracts_in_place, "changed what you were given"),
     ],
 }
