@@ -59,6 +59,7 @@ def verdict(number: str, answer: Any) -> str:
     import torch
 
     task = find(number)
+    gradients = torch.is_grad_enabled()
     try:
         # Its own random numbers: the rest of the notebook is the same whatever is checked here.
         with torch.random.fork_rng(devices=[]):
@@ -79,6 +80,15 @@ def verdict(number: str, answer: Any) -> str:
         return str(reason)
     except (Exception, SystemExit) as error:  # a learner's code may raise anything
         return _stopped(error, answer)
+    finally:
+        left = torch.is_grad_enabled()
+        torch.set_grad_enabled(gradients)
+    if left != gradients:
+        return (
+            "You switched gradients off for everything that follows, so nothing can be trained "
+            "any more. "
+            "Use `with torch.no_grad():`, which ends by itself."
+        )
     return "passed"
 
 
@@ -192,9 +202,12 @@ def expect_close(
     """
     import torch
 
+    listed = isinstance(got, list | tuple) and isinstance(expected, torch.Tensor)
     got = _as_tensor(got, what)
     expected = torch.as_tensor(expected)
     if _close(got, expected, tolerance):
+        if listed:
+            refuse(f"{what} has the right numbers, but in a list: return a tensor (`torch.tensor`)")
         return
     for message, wrong in (mistakes or {}).items():
         if _close(got, torch.as_tensor(wrong), tolerance):
@@ -216,6 +229,16 @@ def expect_close(
         if where
         else f"{what} is {numbers}"
     )
+
+
+def expect_dtype(got: Any, like: Any, what: str = "your result") -> None:
+    """Refuse a tensor of another kind of numbers than `like`: the lesson's next cells compare them."""
+    if got.dtype != like.dtype:
+        refuse(
+            f"{what} has the right numbers, but as {got.dtype}, and what you were given is "
+            f"{like.dtype}. "
+            "Make new tensors with `dtype=`, or with `torch.zeros_like`"
+        )
 
 
 def expect_equal(
@@ -248,7 +271,7 @@ def expect_also(
 ) -> None:
     """One more case, for a slip that shows only there: whatever goes wrong in it, `message` is told.
 
-    Where a tensor is expected, its kind of numbers (dtype) is, too.
+    Where a tensor in float64 is expected, float32 is wrong, too: the lesson's next cell would stop.
     """
     import torch
 
@@ -260,7 +283,7 @@ def expect_also(
             expect_equal(got, expected)
     except Exception:
         raise Refused(message) from None
-    if isinstance(expected, torch.Tensor) and torch.as_tensor(got).dtype != expected.dtype:
+    if getattr(expected, "dtype", None) == torch.float64 != torch.as_tensor(got).dtype:
         refuse(message)
 
 

@@ -345,6 +345,12 @@ def masked_loss(answer: Any) -> None:
             "again. Use "
             "`masked_fill` or another function that makes a new tensor."
         )
+    if not getattr(answer(scores.clone().requires_grad_(), ids, hidden), "requires_grad", False):
+        refuse(
+            "Your loss is a bare number: no gradient flows back from it, and nothing can be "
+            "trained. Stay "
+            "with tensors, without `.item()`."
+        )
     sure = torch.zeros(1, 3, 4)
     sure[0, 0, 1], sure[0, 1, 2] = 200, 1000
     gaps = torch.tensor([[True, True, False]])
@@ -366,9 +372,3 @@ def masked_loss(answer: Any) -> None:
         "Right so far, but not where a sentence has no gap. Choose all gaps at once, not sentence by "
         "sentence.",
     )
-    if not getattr(answer(scores.requires_grad_(), ids, hidden), "requires_grad", False):
-        refuse(
-            "Your loss is a bare number: no gradient flows back from it, and nothing can be "
-            "trained. Stay "
-            "with tensors, without `.item()`."
-        )

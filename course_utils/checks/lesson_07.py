@@ -7,7 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils.checks.engine import exercise, expect_close, expect_equal, refuse
+from course_utils.checks.engine import (
+    exercise,
+    expect_also,
+    expect_close,
+    expect_dtype,
+    expect_equal,
+    refuse,
+)
 from course_utils.cnn import ResNet
 
 
@@ -21,7 +28,7 @@ def _slid(image: Tensor, kernel: Tensor, padding: int = 0, stride: Any = 1) -> T
 
 @exercise("7.1", "at each place the kernel fits, one sum of products")
 def slide(answer: Any) -> None:
-    for size in ((3, 3), (2, 3)):
+    for size in ((3, 3), (2, 3), (4, 1)):
         image, kernel = _normal(7, 11), _normal(*size)
         before = image.clone()
         got = answer(image, kernel)
@@ -74,6 +81,11 @@ def slide(answer: Any) -> None:
             mistakes,
             what=f"for a 7 x 11 image and a {size[0]} x {size[1]} kernel, your map",
         )
+        if torch.is_tensor(got) and got.requires_grad:
+            refuse(
+                "Your map keeps a record for gradients and cannot be drawn. Use `F.conv2d`, or "
+                "`detach()`."
+            )
 
 
 @exercise("7.2", "the weights do not depend on the picture, the work does")
@@ -357,6 +369,26 @@ def batch_norm(answer: Any) -> None:
         ),
     }
     expect_close(got[2], new_var, variances, what="the new running variance")
+    for value, like in zip(got, (x, old_mean, old_var), strict=True):
+        expect_dtype(value, like)
+    other = _normal(2, 7, 5, 2)
+    right = (other - other.mean((0, 2, 3), keepdim=True)) / (
+        other.var((0, 2, 3), correction=0, keepdim=True) + eps
+    ).sqrt()
+    expect_also(
+        lambda *given: answer(*given)[0],
+        (other, torch.zeros(7).double(), torch.ones(7).double(), momentum, eps),
+        right,
+        "Right so far, but not for a batch of 2 images with 7 channels and 5 x 2 places. Take the sizes "
+        "from x.",
+    )
+    expect_also(
+        lambda *given: answer(*given)[2],
+        (other, torch.zeros(7).double(), torch.ones(7).double(), 1.0, eps),
+        other.var((0, 2, 3)),
+        "The new running variance is right so far, but not for a batch of 2 images with 7 channels and "
+        "5 x 2 places. Take the sizes from x: each channel has 2 * 5 * 2 numbers.",
+    )
 
 
 @exercise("7.5", "the feature vector is what the last layer reads")
@@ -429,3 +461,25 @@ def feature_vectors(answer: Any) -> None:
                 f"The model came in {mode} mode and went back in the other one. Keep `model.training` "
                 "at the start, and restore it with `model.train(...)` at the end."
             )
+        if not all(parameter.requires_grad for parameter in model.parameters()):
+            refuse(
+                "Your function froze the weights, and the caller cannot train on. "
+                "`torch.no_grad()` leaves "
+                "the weights as they are."
+            )
+        if any(part._forward_hooks or part._forward_pre_hooks for part in model.modules()):
+            refuse(
+                "Your hook stays on the model and keeps every later batch in memory: call "
+                "`remove()` on it."
+            )
+    for batch in (images[:1], _normal(2, 3, 9, 14)):
+        with torch.no_grad():
+            right = model.forward_features(batch).mean(dim=(-2, -1))
+        expect_also(
+            answer,
+            (model, batch),
+            right,
+            "Right so far, but not for one image, or for a map that is no square. `squeeze()` "
+            "drops every "
+            "axis of size 1, the batch as well; the mean goes over both axes, however long they are.",
+        )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_utils.checks.engine import exercise, expect_close, expect_equal, refuse
+from course_utils.checks.engine import exercise, expect_also, expect_close, expect_equal, refuse
 
 Run = dict[str, Any]
 Pair = tuple[int, int]
@@ -90,6 +90,20 @@ def fair_pairs(answer: Any) -> None:
             ],
         }
         expect_equal(found, right, mistakes, what=f"for the question {question!r}, your result")
+        if not isinstance(got, list):
+            refuse(f"The pairs are right, but in a {type(got).__name__}. Return a list.")
+    runs = [
+        {"accuracy": 0.5, "images": int("1000"), "stem": {"stride": 1}},
+        {"stem": {"stride": 2}, "accuracy": 0.6, "images": int("1000")},
+    ]
+    expect_also(
+        answer,
+        (runs, "stem"),
+        [(0, 1)],
+        "Right so far, but not for runs whose settings stand in another order, or hold a "
+        "dictionary. Look "
+        "settings up by their names, not their places, and compare value by value, with `!=`.",
+    )
 
 
 def _half_width(one: Sequence[float], other: Sequence[float], factor: float) -> float:
@@ -151,6 +165,19 @@ def difference_interval(answer: Any) -> None:
             ),
         }
         expect_close(_numbers(got), around(middle, half), mistakes, what="your interval")
+    runs = [50.0, 54.0, 52.0], [55.0, 50.0, 51.0]
+    middle, half = mean(runs[0]) - mean(runs[1]), _half_width(*runs, 2.78)
+    try:
+        got = answer(*runs)
+    except TypeError:
+        got = None
+    if got is None or abs(float(got[0]) - (middle - half)) > 1e-6:
+        refuse(
+            "Without a third argument `factor` is 2.78: the lesson's next cells leave it out. Keep the "
+            "default that stands in the stub."
+        )
+    if runs[0] != [50.0, 54.0, 52.0]:
+        refuse("You changed the order of the caller's runs. `sorted` makes a new list.")
 
 
 def _turned(middle: float) -> str:
@@ -164,7 +191,9 @@ def _turned(middle: float) -> str:
 
 
 def _numbers(got: Any) -> Any:
-    """A list or tuple of numbers or one-number tensors as one tensor."""
+    """A list, tuple or array of numbers or one-number tensors as one tensor."""
+    if type(got).__module__ == "numpy":
+        got = got.tolist()
     if isinstance(got, tuple | list):
         return torch.tensor([float(value) for value in got], dtype=torch.float64)
     return got
@@ -236,6 +265,26 @@ def crossing(answer: Any) -> None:
             f"Here the curves are equal at a measured size, 1600: that is the crossing. Your result is "
             f"{touching}. (Is your test `< 0` where `<= 0` is needed?)"
         )
+    for x, one, other, place in (
+        (sizes, [20.0, 30.0, 60.0, 65.0], [20.0, 30.0, 57.0, 64.0], 100.0),
+        (sizes, [20.0, 50.0, 60.0, 65.0], [20.0, 38.0, 57.0, 64.0], 100.0),
+        (sizes, [30.0, 50.0, 60.0, 65.0], [20.0, 38.0, 57.0, 65.0], 6400.0),
+        (sizes, [20.0, 38.0, 60.0, 64.0], [30.0, 50.0, 60.0, 65.0], 1600.0),
+    ):
+        expect_also(
+            answer,
+            (x, one, other),
+            place,
+            "Equal is a meeting, too, whether the lines cross there or touch, at the first size "
+            "or at the "
+            f"last: for {one} and {other} they first meet at {place:.0f}.",
+        )
+    expect_also(
+        answer,
+        ([100, 1000, 2000], [60.0, 60.0, 60.0], [40.0, 50.0, 70.0]),
+        1000 * 2**0.5,
+        "Right where sizes grow fourfold, as in the lesson. Take each pair's own ratio.",
+    )
 
 
 def _double(got: Any) -> Any:
@@ -394,6 +443,16 @@ def calibration_error(answer: Any) -> None:
         },
         what="with confidences on the borders of bins, your error",
     )
+    expect_also(
+        answer,
+        (torch.tensor([0.1, 0.9]), torch.tensor([True, True]), 2),
+        0.5,
+        "The lowest bin is missing: a model can be wrong about itself there, too. Count bins from 0.",
+    )
+    given = border.clone()
+    answer(given, torch.tensor([True, False, False, True]), 4)
+    if not torch.equal(given, border):
+        refuse("You changed the confidences that you were given. Make a new tensor.")
     sure = torch.tensor([0.75] * 4, dtype=torch.float64)
     got = answer(sure, torch.tensor([True, True, True, False]), 4)
     expect_close(

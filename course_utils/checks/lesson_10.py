@@ -7,7 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_utils.checks.engine import exercise, expect_close, refuse
+from course_utils.checks.engine import (
+    exercise,
+    expect_also,
+    expect_close,
+    expect_dtype,
+    refuse,
+)
 
 
 def _normal(*shape: int) -> Tensor:
@@ -101,6 +107,19 @@ def to_vectors(answer: Any) -> None:
             **dim_gone,
         },
         what='for tokens with pool="mean", your result',
+    )
+    expect_also(
+        answer,
+        (tokens,),
+        token,
+        'Without a second argument `pool` is "cls": the next cell leaves it out. Keep the default that '
+        "stands in the stub.",
+    )
+    expect_also(
+        answer,
+        (tokens[:1], "cls"),
+        token[:1],
+        "The batch axis is gone, because its size is 1: `squeeze()` drops every such axis.",
     )
 
 
@@ -255,6 +274,19 @@ def precision_at_k(answer: Any) -> None:
             },
             what=f"for k={n}, your result",
         )
+    equal = torch.tensor([[1.0, 1, 0.2], [1, 1, 0.2], [0.2, 0.3, 1]])
+    expect_also(
+        lambda *given: float(answer(*given)),
+        (equal, torch.tensor([0, 1, 0]), 1),
+        0.0,
+        "Two identical pictures have equal scores. Look up rows (`topk(...).indices`), not scores.",
+    )
+    expect_also(
+        lambda *given: float(answer(*given)),
+        (scores - 1e4, labels, k),
+        float(right),
+        "Scores may be large and negative: only minus infinity takes the query out for certain.",
+    )
 
 
 def _self_among(scores: Tensor, k: int) -> Tensor:
@@ -321,7 +353,14 @@ def pca(answer: Any) -> None:
         ),
         "Your result is transposed: (items, dims) is expected.": right.T,
     }
+    if not torch.is_tensor(got):
+        refuse(
+            f"Your result is of type {type(got).__name__}, and the lesson goes on with PyTorch's "
+            "tensors: "
+            "`torch.from_numpy` makes one of an array."
+        )
     expect_close(_mirrored(got), _mirrored(right), {m: _mirrored(w) for m, w in mistakes.items()})
+    expect_dtype(got, vectors)
 
 
 def _coordinates(centered: Tensor, dims: int) -> Tensor:
@@ -405,4 +444,11 @@ def recall(answer: Any) -> None:
     )
     expect_close(
         answer(found[:, :1], truth), 3 / 15, what="with one found for each query, your result"
+    )
+    expect_also(
+        lambda *given: float(answer(*given)),
+        (torch.tensor([[4, 4, 9]]), torch.tensor([[4, 7]])),
+        0.5,
+        "Of the true items 4 and 7 one was found, though twice: that is a half. Ask for each true item "
+        "whether it is among the found, and divide by the number of true ones.",
     )

@@ -6,7 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_utils.checks.engine import exercise, expect_close, expect_equal, refuse
+from course_utils.checks.engine import (
+    exercise,
+    expect_also,
+    expect_close,
+    expect_dtype,
+    expect_equal,
+    refuse,
+)
 
 
 class _Head(nn.Sequential):
@@ -86,6 +93,45 @@ def freeze_all_but(answer: Any) -> None:
             },
             what="the count",
         )
+    for came_frozen in (False, True):
+        _expect_only_the_head(answer, came_frozen)
+
+
+class _Named(nn.Module):
+    """Parameters and parts with names that a careless answer takes for the head's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(1, 4))
+        self.fc1, self.norm = nn.Linear(4, 5), nn.BatchNorm1d(5)
+        self.fc, self.fc_old = nn.Linear(5, 3), nn.Linear(2, 2)
+
+
+def _expect_only_the_head(answer: Any, came_frozen: bool) -> None:
+    model = _Named().train()
+    if came_frozen:
+        model.eval().requires_grad_(False)
+        model.norm.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    answer(model, "fc")
+    if any(not torch.equal(value, before[name]) for name, value in model.state_dict().items()):
+        refuse("You changed numbers of the network. Freezing leaves all of them as they are.")
+    learns = {name for name, p in model.named_parameters() if p.requires_grad}
+    trains = {name for name, part in model.named_modules() if part.training}
+    if learns == {"fc.weight", "fc.bias"} and trains == {"fc"}:
+        return
+    if came_frozen:
+        refuse(
+            "The network came frozen and in evaluation mode, but for one norm: then not the head "
+            "alone is "
+            "free. Set all gradients and modes yourself: first those of `model`, then those of the head."
+        )
+    refuse(
+        "Right so far, but not for a network with a parameter of its own (a class token), a part called "
+        "`fc1` beside `fc`, and a part behind the head. Freeze `model` as a whole; then take the "
+        "head by "
+        "its whole name, with `getattr`, and free it."
+    )
 
 
 def _expect_still(model: nn.Module, last: nn.Module) -> None:
@@ -190,11 +236,35 @@ def intersection_over_union(answer: Any) -> None:
                 "m)."
             )
         expect_close(got, right, mistakes)
+        expect_dtype(got, first)
+    box = torch.tensor([[0.0, 0, 10, 10]])
+    others = torch.tensor([[2.0, 3, 6, 5], [0, 0, 10, 10], [-2, 4, 12, 6]])
+    expect_also(
+        answer,
+        (box, others),
+        _overlap(box, others),
+        "Right where boxes overlap in part, wrong where one lies inside the other or reaches out of the "
+        "picture. The shared side goes from the larger left edge to the smaller right one.",
+    )
+    small = torch.tensor([[0.0, 0, 0.01, 0.01]])
+    expect_also(
+        answer,
+        (small, small),
+        torch.ones(1, 1),
+        "A box with itself has an IoU of 1, however small: add nothing to the union.",
+    )
 
 
 @exercise("11.3", "you know where in the map a box is read")
 def sample_places(answer: Any) -> None:
-    for start, end, cells, stride in ((9.5, 41.0, 3, 4), (0.0, 8.0, 2, 4), (16.0, 24.0, 5, 8)):
+    for start, end, cells, stride in (
+        (9.5, 41.0, 3, 4),
+        (0.0, 8.0, 2, 4),
+        (16.0, 24.0, 5, 8),
+        (0.0, 4.0, 2, 4),
+        (0.0, 17.0, 7, 4),
+        (4.0, 8.0, 1, 4),
+    ):
         step = (end - start) / cells
         middles = start + (torch.arange(cells, dtype=torch.float64) + 0.5) * step
         edges = start + torch.arange(cells, dtype=torch.float64) * step
@@ -212,6 +282,9 @@ def sample_places(answer: Any) -> None:
             "You added the half. Pixel 0 lies before the middle of place 0, at -1/2.": middles
             / stride
             + 0.5,
+            "Near the picture's edge a place is negative: pixel 0 is at -1/2. Leave it so.": (
+                right.clamp(min=0)
+            ),
             "Your numbers are pixels. Divide by the stride to get places of the map.": middles,
             "You rounded down to whole places, as RoIPool did. Here nothing is rounded: between "
             "places the "
@@ -285,6 +358,12 @@ def suppress(answer: Any) -> None:
             refuse("You returned a mask. Asked are the rows that stay, the surest first.")
         if got is None:
             refuse("your result is None: does your function end in `return ...`?")
+        if not hasattr(got, "__len__"):
+            refuse(f"You returned a {type(got).__name__}, which can be read once. Return a list.")
+        if any(isinstance(row, str | float) for row in got) or (
+            torch.is_tensor(got) and got.numel() and got.is_floating_point()
+        ):
+            refuse("Rows are whole numbers (int): they choose boxes.")
         rows = [int(row) for row in got]
         right = _greedy(given, sure, limit)
         order = sure.argsort(descending=True).tolist()
@@ -314,6 +393,23 @@ def suppress(answer: Any) -> None:
             "given."
         ] = in_order
         expect_equal(rows, right, mistakes, what=f"with limit {limit}, your list of rows")
+    three = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60], [0, 0, 9, 9]])
+    expect_also(
+        lambda *given: sorted(int(row) for row in answer(*given)),
+        (three, torch.tensor([0.5, 0.5, 0.2]), 0.3),
+        [0, 1],
+        "Two boxes may have the same score, and looking a row up by its score finds one of them "
+        "only. Sort "
+        "rows (`argsort`), not scores.",
+    )
+    expect_also(
+        lambda *given: [int(row) for row in answer(*given)],
+        (three, torch.tensor([-0.5, -3.0, -1.0]), 0.3),
+        [0, 1],
+        "A score may be negative (a logit): a number such as 0 is no mark for 'removed'. Use "
+        "minus infinity, "
+        "or a list of rows.",
+    )
 
 
 @exercise("11.5", "you read a detector's list from the surest box down")

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_utils.checks.engine import exercise, expect_close, refuse
+from course_utils.checks.engine import exercise, expect_also, expect_close, refuse
 
 
 def _expect_unchanged(*pairs: tuple[Tensor, Tensor]) -> None:
@@ -77,7 +77,7 @@ def class_token_maps(answer: Any) -> None:
 
 @exercise("12.2", "you measure distances between patches in pixels, in a straight line")
 def patch_distances(answer: Any) -> None:
-    for (rows, columns), patch in (((2, 3), 5), ((1, 3), 4), ((3, 2), 16)):
+    for (rows, columns), patch in (((2, 3), 5), ((1, 3), 4), ((3, 2), 16), ((3, 4), 2)):
         place = [(i, j) for i in range(rows) for j in range(columns)]
         column_first = [(i, j) for j in range(columns) for i in range(rows)]
 
@@ -224,6 +224,13 @@ def rollout_of_largest(answer: Any) -> None:
             )
         _expect_unchanged(*zip(given, layers, strict=True))
         expect_close(got, right, mistakes, what="your rollout")
+    expect_also(
+        answer,
+        ([torch.tensor([[[1.0, 0], [0, 1]], [[0, 1], [0, 1]]])],),
+        torch.tensor([[2 / 3, 1 / 3], [0, 1]]),
+        "Right for several layers, but not for one: that is the example. Begin with the identity, and "
+        "multiply one layer after the other.",
+    )
 
 
 def _product(layers: list[Tensor]) -> Tensor:
@@ -352,6 +359,8 @@ def paired_interval(answer: Any) -> None:
         given = ours.clone(), theirs.clone()
         got = answer(*given)
         _expect_unchanged((given[0], ours), (given[1], theirs))
+        if type(got).__module__ == "numpy":
+            got = got.tolist()
         got = torch.tensor([float(x) for x in got]) if isinstance(got, list | tuple) else got
         expect_close(
             got, interval(mean, z * error), mistakes, what="(mean, low, high)", tolerance=1e-4

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from course_utils.checks.engine import exercise, expect_close, refuse
+from course_utils.checks.engine import exercise, expect_also, expect_close, refuse
 
 
 @exercise("13.1", "you can keep a mean without keeping what it is the mean of")
@@ -90,6 +90,7 @@ def unscale(answer: Any) -> None:
         ([small, torch.tensor([1.0, math.inf]).half()], "an infinite number in the last tensor"),
         ([torch.tensor([-math.inf, 1.0]).half(), large], "minus infinity in the first tensor"),
         ([small, torch.tensor([math.nan]).half()], "a NaN in the last tensor"),
+        ([small, torch.tensor([math.inf]).half(), large], "infinity in the middle tensor"),
     ):
         got = answer([gradient.clone() for gradient in broken], scale)
         if got is None:
@@ -102,6 +103,19 @@ def unscale(answer: Any) -> None:
             else f"With {name} your function still returns gradients. One such number ruins the weights "
             "and, through AdamW's moments, all later steps: return None."
         )
+    wide = [torch.tensor([60_000.0, 60_000.0, 0.0]).half(), torch.tensor([65_504.0]).half()]
+    expect_also(
+        lambda *given: _joined(answer(*given)),
+        (wide, 8.0),
+        _joined(wide).float() / 8,
+        "Right for a scale of 65,536 and small numbers. Here the scale is 8 (tools change it during the "
+        "training: use `scale`), and each number is finite, but their sum is too large for float16: ask "
+        "each number, with `isfinite`.",
+    )
+
+
+def _joined(result: Any) -> torch.Tensor:
+    return torch.cat([gradient.flatten() for gradient in result])
 
 
 @exercise("13.3", "you know when the mean of means is not the mean")
@@ -141,6 +155,18 @@ def combine(answer: Any) -> None:
             text: wrong for text, wrong in mistakes.items() if not torch.allclose(wrong, right)
         }
         expect_close(got, right, mistakes, what=f"with sizes {sizes}, your result")
+    for one, other, expected in (
+        ([4.0], [8.0], [5.0]),
+        ([1.0, 2.0], [5.0, 6.0], [2.0, 3.0]),
+    ):
+        expect_also(
+            answer,
+            ([torch.tensor(one), torch.tensor(other)], [3, 1]),
+            torch.tensor(expected),
+            "Right for matrices only: a bias's gradient has one axis. Multiply each gradient by "
+            "its number, "
+            "then add.",
+        )
 
 
 def _shared(own: int, fits: int) -> tuple[int, int]:

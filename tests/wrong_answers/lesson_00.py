@@ -262,6 +262,54 @@ def shape_of_a(A, B):
     return C
 
 
+def takes_a_set_of_squares(numbers):
+    return sum({x * x for x in numbers}) / len(numbers)
+
+
+def skips_zeros(numbers):
+    kept = [x for x in numbers if x]
+    return sum(x * x for x in kept) / len(kept)
+
+
+def asks_a_tensor_for_the_mean(numbers):
+    return torch.tensor(numbers).pow(2).mean()
+
+
+def squares_in_place(numbers):
+    for i in range(len(numbers)):
+        numbers[i] = numbers[i] ** 2
+    return sum(numbers) / len(numbers)
+
+
+def means_in_a_list(image):
+    return [channel.mean() for channel in image]
+
+
+def divides_by_thirty_five(image):
+    return image.sum(dim=(1, 2)) / 35
+
+
+def makes_whole_numbers_first(image):
+    return image.mul(255).byte().mean((1, 2)) / 255
+
+
+def always_three_products(A, B):
+    C = torch.zeros(A.shape[0], B.shape[1])
+    for i in range(A.shape[0]):
+        for j in range(B.shape[1]):
+            for k in range(3):
+                C[i, j] += A[i, k] * B[k, j]
+    return C
+
+
+def adds_up_sizes(A, B):
+    return (A[:, :, None] * B).abs().sum(dim=1)
+
+
+def asks_numpy(A, B):
+    return torch.from_numpy(A.numpy() @ B.numpy())
+
+
 BANK = {
     "0.1": [
         (square_of_mean, "square of the mean"),
@@ -277,6 +325,10 @@ BANK = {
         (returned_inside_the_loop, "inside the loop"),
         (list_of_squares, "list of the squares"),
         (rounded, "is 13.667 where 13.66667"),
+        (takes_a_set_of_squares, "braces make a set"),
+        (skips_zeros, "like any other"),
+        (asks_a_tensor_for_the_mean, "make them float"),
+        (squares_in_place, "changed the list"),
     ],
     "0.2": [
         (mean_of_everything, "one number for the whole picture"),
@@ -292,6 +344,9 @@ BANK = {
         (divided_by_the_cats_size, "size of the cat's picture"),
         (color_of_the_cat, "mean color of the cat"),
         (axes_not_counted_anew, "moved up by one"),
+        (means_in_a_list, "in a list"),
+        (divides_by_thirty_five, "5 x 7 pixels only"),
+        (makes_whole_numbers_first, "stopped with"),
     ],
     "0.3": [
         (entry_by_entry, "entry by entry"),
@@ -318,5 +373,8 @@ BANK = {
         (sizes_of_the_example, "A loop runs too far"),
         (columns_of_a_counted, "as many as B"),
         (shape_of_a, "as many as B"),
+        (always_three_products, "A.shape[1]"),
+        (adds_up_sizes, "negative numbers"),
+        (asks_numpy, "yourself"),
     ],
 }

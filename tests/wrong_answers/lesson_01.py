@@ -647,6 +647,23 @@ def takes_the_id_for_the_row(ids, vocab_size):
     return out
 
 
+def looks_up_the_first_place(words):
+    counts = {}
+    for word, times in words.items():
+        for token in word[:-1]:
+            i = word.index(token)
+            counts[word[i], word[i + 1]] = counts.get((word[i], word[i + 1]), 0) + times
+    return counts
+
+
+def adds_up_lists(encode, sentences, language):
+    tokens = {language: [], "en": []}
+    for sentence in sentences:
+        for code in {language, "en"}:
+            tokens[code] = tokens[code] + encode(sentence[code])
+    return len(tokens[language]) / len(tokens["en"])
+
+
 BANK = {
     "1.1": [
         (forgets_how_often_a_word_occurs, "counted each word once"),
@@ -667,6 +684,7 @@ BANK = {
         (counts_anew_for_each_word, "last word only"),
         (puts_the_right_token_first, "wrong way round"),
         (begins_with_one, "begin with 0"),
+        (looks_up_the_first_place, "first place only"),
     ],
     "1.2": [
         (merges_the_first_only, "first occurrence only"),
@@ -724,6 +742,7 @@ BANK = {
         (divides_to_a_whole_number, "divided with //"),
         (replaces_the_sentences_by_their_lengths, "changed the sentences"),
         (not_relative, "How much more is that than in English"),
+        (adds_up_lists, "returns bytes"),
     ],
     "1.5": [
         (rows_for_the_vocabulary, "transposed"),

@@ -508,6 +508,11 @@ def distance_from_one(heads, queries, keys):
     )
 
 
+def makes_fractional_steps(length):
+    step = 1 / (length - 1)
+    return torch.arange(0, 1 + step, step), step
+
+
 BANK = {
     "2.1": [
         (as_many_gaps_as_tokens, "one gap fewer than tokens"),
@@ -526,6 +531,7 @@ BANK = {
         (rounded_codes, "codes are rounded"),
         (rounded_step, "step is rounded"),
         (gaps_as_a_power_of_two, "for 12 tokens"),
+        (makes_fractional_steps, "one code too late"),
     ],
     "2.2": [
         (exponent_is_the_hand, "the number of the hand in your code"),

@@ -336,6 +336,44 @@ def marks_the_rest_with_zero(scores, ids, is_masked):
     return F.cross_entropy(scores.flatten(0, 1), targets, ignore_index=0)
 
 
+def subtracts_the_squared_mean(x, weight, bias, eps):
+    mean = x.mean(-1, keepdim=True)
+    variance = (x * x).mean(-1, keepdim=True) - mean**2
+    return weight * (x - mean) / torch.sqrt(variance + eps) + bias
+
+
+def fills_float32(x, weight, bias, eps):
+    out = torch.zeros(x.shape)
+    out[:] = F.layer_norm(x, x.shape[-1:], weight, bias, eps)
+    return out
+
+
+def multiplies_the_probabilities(train_ids, targets, vocab):
+    p = (torch.bincount(train_ids, minlength=vocab) + 1) / (len(train_ids) + vocab)
+    return -p[targets].prod().log() / len(targets)
+
+
+def overwrites_the_ids(scores, ids, is_masked):
+    ids[~is_masked] = -100
+    return F.cross_entropy(scores.flatten(0, 1), ids.flatten())
+
+
+def takes_the_logarithm_of_softmax(scores, ids, is_masked):
+    p = scores.softmax(-1).gather(-1, ids[..., None])[..., 0]
+    return -p[is_masked].log().mean()
+
+
+def goes_sentence_by_sentence(scores, ids, is_masked):
+    rows = zip(scores, ids, is_masked, strict=True)
+    total = sum(F.cross_entropy(s[m], i[m]) * m.sum() for s, i, m in rows)
+    return total / is_masked.sum()
+
+
+def leaves_the_gradient_behind(scores, ids, is_masked):
+    rows = zip(scores[is_masked], ids[is_masked], strict=True)
+    return torch.tensor([-s.log_softmax(0)[i].item() for s, i in rows]).mean()
+
+
 BANK = {
     "4.1": [
         (normalizes_over_the_first_axis, "averaged over the batch"),
@@ -355,6 +393,8 @@ BANK = {
         (forgets_the_bias, "did not add the bias"),
         (forgets_keepdim, "keepdim=True"),
         (works_in_place, "changed x itself"),
+        (subtracts_the_squared_mean, "nearly everything cancels"),
+        (fills_float32, "is float32"),
     ],
     "4.2": [
         (counts_matrices_only, "neither the biases nor the two LayerNorms"),
@@ -396,6 +436,7 @@ BANK = {
         (computes_the_entropy_of_train, "entropy of the train counts"),
         (gives_counts_as_scores, "counts to cross-entropy as scores"),
         (returns_the_uniform_loss, "all tokens the same probability"),
+        (multiplies_the_probabilities, "too small for a computer"),
     ],
     "4.5": [
         (marks_the_rest_with_zero, "id 0 was left out"),
@@ -409,5 +450,9 @@ BANK = {
         (forgets_the_minus_of_the_logarithm, "forgot the minus"),
         (keeps_one_loss_each, "one loss for each masked token"),
         (measures_accuracy, "share of right guesses"),
+        (overwrites_the_ids, "wrote into"),
+        (takes_the_logarithm_of_softmax, "breaks down"),
+        (goes_sentence_by_sentence, "has no gap"),
+        (leaves_the_gradient_behind, "no gradient flows"),
     ],
 }

@@ -388,6 +388,24 @@ def three_channels_for_every_picture(height, width, channels, patch_size, dim):
     return height * width // patch_size**2, numbers, (numbers + 1) * dim
 
 
+def fills_float32(weight, channels, patch_size):
+    out = torch.zeros(len(weight), channels, patch_size, patch_size)
+    for h in range(patch_size):
+        for w in range(patch_size):
+            for c in range(channels):
+                out[:, c, h, w] = weight[:, (h * patch_size + w) * channels + c]
+    return out
+
+
+def one_pixel_late(y, x, width, patch_size, prefix_tokens=1):
+    rows, columns = (y - 1) // patch_size, (x - 1) // patch_size
+    return prefix_tokens + rows * (width // patch_size) + columns
+
+
+def renames_the_arguments(y, x, w, p, prefix=1):
+    return prefix + y // p * (w // p) + x // p
+
+
 BANK = {
     "5.1": [
         (reshapes_at_once, "no number was moved"),
@@ -437,6 +455,7 @@ BANK = {
         (blue_first, "reversed"),
         (three_channels_always, "but with 4 channel(s)"),
         (patches_of_four, "sizes you are given"),
+        (fills_float32, "dtype=weight.dtype"),
     ],
     "5.4": [
         (forgets_the_class_token, "class token is missing"),
@@ -454,6 +473,8 @@ BANK = {
         (leaves_x_in_pixels, "x is still in pixels"),
         (rounds_to_the_nearest_patch, "`round` sends"),
         (row_and_column, "one number is asked for"),
+        (one_pixel_late, "at its edge"),
+        (renames_the_arguments, "names of the arguments"),
     ],
     "5.5": [
         (the_first_rows, "first rows of the table"),

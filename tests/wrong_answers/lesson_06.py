@@ -399,6 +399,23 @@ def divides_in_place(weight, bias, mean, std):
     return weight, bias
 
 
+def squeezes_the_map(weights, grid):
+    return weights.mean(1)[:, 0, 1:].reshape(-1, *grid).squeeze()
+
+
+def divides_by_four(weights, grid):
+    return (weights.sum(1) / 4)[:, 0, 1:].reshape(-1, *grid)
+
+
+def always_three_channels(weight, bias, mean, std):
+    w = weight / std.view(1, 3, 1, 1)
+    return w, bias - (w * mean.view(1, 3, 1, 1)).sum((1, 2, 3))
+
+
+def always_three_images(patches, cls_token, pos_embed):
+    return torch.cat([cls_token.expand(3, -1, -1), patches], dim=1) + pos_embed
+
+
 BANK = {
     "6.1": [
         (forgets_to_expand, "do not have the same number of images"),
@@ -414,6 +431,7 @@ BANK = {
         (forgets_the_class_token, "class token is missing"),
         (puts_zeros_in_front, "zeros in front"),
         (stacks_the_positions, "positions as rows"),
+        (always_three_images, "not for one"),
     ],
     "6.2": [
         (forgets_the_class_tokens_position, "class token has a position too"),
@@ -466,6 +484,8 @@ BANK = {
         (forgets_the_batch, "image 0 and all queries"),
         (averages_over_the_wrong_axis, "averaged over the images"),
         (lays_out_the_class_token_too, "does not fill the grid"),
+        (squeezes_the_map, "one image with one head"),
+        (divides_by_four, "one image with one head"),
     ],
     "6.5": [
         (sums_over_the_outputs_too, "summed over the outputs too"),
@@ -485,5 +505,6 @@ BANK = {
         (returns_a_layer_only, "Return two tensors"),
         (divides_along_the_wrong_axis, "channel"),
         (divides_in_place, "changed a tensor"),
+        (always_three_channels, "gray picture"),
     ],
 }

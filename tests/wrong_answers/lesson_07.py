@@ -472,6 +472,45 @@ def converts_to_a_list_of_names(model, images):
     return [name for name, _ in model.named_parameters()]
 
 
+def builds_a_layer(image, kernel):
+    conv = torch.nn.Conv2d(1, 1, tuple(kernel.shape), bias=False)
+    conv.weight.data = kernel[None, None]
+    return conv(image[None, None])[0, 0]
+
+
+def switches_gradients_off_for_good(model, images):
+    was = model.training
+    model.eval()
+    torch.set_grad_enabled(False)
+    vectors = model.forward_features(images).mean((2, 3))
+    model.train(was)
+    return vectors
+
+
+def freezes_the_model(model, images):
+    was = model.training
+    vectors = model.eval().requires_grad_(False).forward_features(images).mean((2, 3))
+    model.train(was)
+    return vectors
+
+
+def pools_square_maps(model, images):
+    was = model.training
+    with torch.no_grad():
+        feature_map = model.eval().forward_features(images)
+    model.train(was)
+    return F.avg_pool2d(feature_map, feature_map.shape[-1]).flatten(1)
+
+
+def leaves_a_hook(model, images):
+    kept, was = [], model.training
+    model.fc.register_forward_pre_hook(lambda module, inputs: kept.append(inputs[0]))
+    with torch.no_grad():
+        model.eval()(images)
+    model.train(was)
+    return kept[-1]
+
+
 BANK = {
     "7.1": [
         (flips_as_in_mathematics, "flipped the kernel"),
@@ -486,6 +525,7 @@ BANK = {
         (writes_into_the_image, "changed the image itself"),
         (assumes_a_square_kernel, "RuntimeError"),
         (forgets_to_return, "is None"),
+        (builds_a_layer, "record for gradients"),
     ],
     "7.2": [
         (pads_one_side, "on both sides"),
@@ -546,5 +586,9 @@ BANK = {
         (keeps_axes_of_size_one, "size 1"),
         (averages_over_channels, "other way round"),
         (converts_to_a_list_of_names, "must be a tensor"),
+        (switches_gradients_off_for_good, "gradients off for everything"),
+        (freezes_the_model, "froze the weights"),
+        (pools_square_maps, "no square"),
+        (leaves_a_hook, "call `remove()`"),
     ],
 }

@@ -1,6 +1,7 @@
 """Wrong answers to lesson 9 as learners write them, each with what its message must say."""
 
 import math
+from statistics import stdev
 
 import numpy as np
 import torch
@@ -417,6 +418,53 @@ def sums_over_answers(confidence, right, bins):
     return len(right) * sum(n * abs(c - a) for n, c, a in _bins(confidence, right, bins))
 
 
+def returns_a_set(runs, question):
+    found = set()
+    for j in range(len(runs)):
+        for i in range(j):
+            differ = {k for k in runs[i] if runs[i][k] != runs[j][k]} - {"accuracy"}
+            if differ == {question}:
+                found.add((i, j))
+    return found
+
+
+def asks_for_identity(runs, question):
+    found = []
+    for j in range(len(runs)):
+        for i in range(j):
+            differ = {k for k in runs[i] if runs[i][k] is not runs[j][k]} - {"accuracy"}
+            if differ == {question}:
+                found.append((i, j))
+    return found
+
+
+def wants_the_factor(one, other, factor):
+    middle = sum(one) / len(one) - sum(other) / len(other)
+    half = factor * (stdev(one) ** 2 / len(one) + stdev(other) ** 2 / len(other)) ** 0.5
+    return middle - half, middle + half
+
+
+def assumes_fourfold_sizes(sizes, one, other):
+    gaps = [a - b for a, b in zip(one, other, strict=True)]
+    for k, gap in enumerate(gaps):
+        if gap == 0:
+            return sizes[k]
+        if k + 1 < len(gaps) and gap * gaps[k + 1] < 0:
+            return sizes[k] * 4 ** (gap / (gap - gaps[k + 1]))
+    return None
+
+
+def misses_a_meeting_at_the_first_size(sizes, one, other):
+    gaps = [a - b for a, b in zip(one, other, strict=True)]
+    for k in range(1, len(gaps)):
+        if gaps[k] == 0:
+            return sizes[k]
+        if gaps[k - 1] * gaps[k] < 0:
+            share = gaps[k - 1] / (gaps[k - 1] - gaps[k])
+            return sizes[k - 1] * (sizes[k] / sizes[k - 1]) ** share
+    return None
+
+
 BANK = {
     "9.1": [
         (takes_whatever_differs_in_the_question, "confounded pairs"),
@@ -428,6 +476,8 @@ BANK = {
         (counts_them, "a list of (i, j)"),
         (compares_neighbors, "neighbors in the list"),
         (pops_the_accuracy_out_of_the_runs, "changed the runs"),
+        (returns_a_set, "in a set"),
+        (asks_for_identity, "by their names"),
     ],
     "9.2": [
         (forgets_the_root, "square root"),
@@ -443,6 +493,7 @@ BANK = {
         (trusts_the_other_mean, "as uncertain"),
         (loses_the_sign, "no absolute value"),
         (knows_2_78_by_heart, "not `factor`"),
+        (wants_the_factor, "Keep the default"),
     ],
     "9.3": [
         (is_straight_in_the_sizes, "axis is logarithmic"),
@@ -458,6 +509,8 @@ BANK = {
         (misses_a_touch, "equal at a measured size"),
         (lists_all, "Return one number"),
         (draws_one_line, "from the first size to the last"),
+        (assumes_fourfold_sizes, "own ratio"),
+        (misses_a_meeting_at_the_first_size, "at the first size"),
     ],
     "9.4": [
         (divides_by_all, "divided by all images"),

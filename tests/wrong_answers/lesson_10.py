@@ -387,6 +387,16 @@ def no_average(found, truth):
     return (truth[:, :, None] == found[:, None, :]).any(dim=2).float().mean(dim=1)
 
 
+def fills_with_minus_a_hundred(scores, labels, k):
+    scores = scores.clone().fill_diagonal_(-100)
+    hits = labels[scores.topk(k).indices] == labels[:, None]
+    return hits.double().mean().item()
+
+
+def counts_what_was_found_twice(found, truth):
+    return ((found[:, :, None] == truth[:, None]).sum() / truth.numel()).item()
+
+
 BANK = {
     "10.1": [
         (averages_the_channels, "over the channels"),
@@ -437,6 +447,7 @@ BANK = {
         (minus_one_for_the_query, "score to -1"),
         (ranks_along_columns, "row i, not column i"),
         (skips_the_query_among_k, "k others"),
+        (fills_with_minus_a_hundred, "only minus infinity"),
     ],
     "10.4": [
         (does_not_center, "did not center"),
@@ -468,5 +479,6 @@ BANK = {
         (missed, "was missed"),
         (jaccard, "Jaccard"),
         (no_average, "Average over queries and k"),
+        (counts_what_was_found_twice, "though twice"),
     ],
 }

@@ -316,6 +316,38 @@ def returns_precision_only(hits, objects):
     return total(hits) / torch.arange(1, len(hits) + 1)
 
 
+def goes_through_the_parts(model, head):
+    for name, part in model.named_children():
+        part.requires_grad_(name == head)
+        part.train(name == head)
+    return sum(p.numel() for p in getattr(model, head).parameters())
+
+
+def frees_by_a_part_of_the_name(model, head):
+    model.eval()
+    getattr(model, head).train()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = head in name
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def overlap_of_partial_only(a, b):
+    one, other = a[:, None, 2:] - b[:, :2], b[:, 2:] - a[:, None, :2]
+    shared = torch.minimum(one, other).clamp(min=0).prod(-1)
+    areas = [(x[:, 2] - x[:, 0]) * (x[:, 3] - x[:, 1]) for x in (a, b)]
+    return shared / (areas[0][:, None] + areas[1] - shared)
+
+
+def stays_in_the_map(start, end, cells, stride):
+    middles = start + (torch.arange(cells) + 0.5) * (end - start) / cells
+    return (middles / stride - 0.5).clamp(min=0)
+
+
+def counts_with_a_fractional_step(start, end, cells, stride):
+    step = (end - start) / cells
+    return (torch.arange(start, end, step) + step / 2) / stride - 0.5
+
+
 BANK = {
     "11.1": [
         (stops_gradients_only, "batch norm is in training mode"),
@@ -329,6 +361,8 @@ BANK = {
         (sets_batch_norm_only, "dropout outside of the head"),
         (trains_after_all, "batch norm is in training mode"),
         (forgets_to_count, "does your function end in"),
+        (goes_through_the_parts, "class token"),
+        (frees_by_a_part_of_the_name, "whole name"),
     ],
     "11.2": [
         (lets_sides_be_negative, "their product is positive"),
@@ -342,6 +376,7 @@ BANK = {
         (swaps_rows_and_columns, "rows and columns are swapped"),
         (takes_the_hull, "the box around both"),
         (compares_first_with_first, "all pairs"),
+        (overlap_of_partial_only, "lies inside the other"),
     ],
     "11.3": [
         (forgets_the_half, "half a place too far"),
@@ -353,6 +388,8 @@ BANK = {
         (takes_the_beginnings, "where each cell begins"),
         (goes_from_edge_to_edge, "from edge to edge"),
         (multiplies, "you multiplied by the stride"),
+        (stays_in_the_map, "a place is negative"),
+        (counts_with_a_fractional_step, "shape"),
     ],
     "11.4": [
         (lets_removed_boxes_remove, "removes nobody"),

@@ -427,6 +427,14 @@ def returns_low_and_high(ours, theirs):
     return d.mean() - 1.96 * error, d.mean() + 1.96 * error
 
 
+def wants_several_layers(layers):
+    steps = []
+    for layer in layers:
+        step = layer.amax(dim=0) + torch.eye(layer.shape[-1])
+        steps.append(step / step.sum(dim=-1, keepdim=True))
+    return torch.linalg.multi_dot(steps[::-1])
+
+
 BANK = {
     "12.1": [
         (takes_the_column, "column of the class token"),
@@ -475,6 +483,7 @@ BANK = {
         (averages_the_layers, "averaged the layers"),
         (writes_into_the_layers, "changed what you were given"),
         (turns_the_list_around, "changed the list"),
+        (wants_several_layers, "not for one"),
     ],
     "12.4": [
         (keeps_what_speaks_against, "negative numbers"),

@@ -215,6 +215,23 @@ def multiply_adds(parameters, tokens, images, epochs, peak, accelerators, utiliz
     return 3 * parameters * tokens * images * epochs / (peak * accelerators * utilization) / 86400
 
 
+def knows_the_scale(gradients, scale):
+    if not all(torch.isfinite(g).all() for g in gradients):
+        return None
+    return [g.float() / 65536 for g in gradients]
+
+
+def looks_at_the_sum(gradients, scale):
+    if not all(torch.isfinite(g.sum()) for g in gradients):
+        return None
+    return [g.float() / scale for g in gradients]
+
+
+def matrices_only(gradients, sizes):
+    n = torch.tensor(sizes)
+    return (torch.stack(gradients) * n[:, None, None]).sum(0) / n.sum()
+
+
 BANK = {
     "13.1": [
         (takes_the_middle, "weighs more than one new tensor"),
@@ -236,6 +253,8 @@ BANK = {
         (scales_again, "You multiplied by the scale"),
         (only_changes_the_type, "still those of the scaled loss"),
         (divides_inside_the_arguments, "changed its arguments"),
+        (knows_the_scale, "use `scale`"),
+        (looks_at_the_sum, "with `isfinite`"),
     ],
     "13.3": [
         (plain_mean, "plain mean over the processes"),
@@ -245,6 +264,7 @@ BANK = {
         (divides_each_by_its_size, "They are means already"),
         (inverse_weights, "are inverted"),
         (sums_over_images, "as sums over images"),
+        (matrices_only, "one axis"),
     ],
     "13.4": [
         (forgets_the_processes, "You forgot the processes"),
