@@ -10,7 +10,15 @@ from nbtools import NOTEBOOKS, code_cells, exercises, printed, read, role, with_
 
 from course_utils import checks, progress
 from course_utils.checks import check, engine, pick
-from course_utils.checks.engine import Refused, exercise, expect_close, expect_equal, verdict
+from course_utils.checks.engine import (
+    Refused,
+    exercise,
+    expect_also,
+    expect_close,
+    expect_dtype,
+    expect_equal,
+    verdict,
+)
 
 BANKS = sorted((Path(__file__).parent / "wrong_answers").glob("lesson_*.py"))
 
@@ -76,7 +84,7 @@ def raises(error):
     [
         (lambda x: 2 * x, "passed"),
         (lambda x: x + x.double(), "passed"),
-        (lambda x: [2.0, 6.0], "passed"),
+        (lambda x: [2.0, 6.0], "right numbers, but in a list"),
         (
             lambda x: (2 * x).numpy(),
             "is a NumPy array, but the lesson goes on with PyTorch's tensors",
@@ -88,6 +96,7 @@ def raises(error):
         (lambda x: x / 0, "NaN or infinite"),
         (lambda x: x * torch.tensor([2, 3]), "at [1] it is 9 where 6 is expected"),
         (raises(NotImplementedError()), "not attempted"),
+        (raises(NotImplementedError("mean of Byte")), "stopped with NotImplementedError: mean of"),
         (raises(KeyError("k")), "stopped with KeyError: 'k'"),
         (raises(SystemExit("bye")), "stopped with SystemExit: bye"),
         (7, "stopped with TypeError: 'int' object is not callable"),
@@ -184,3 +193,44 @@ def test_expect_equal_compares_type_and_value():
         expect_equal((1, 2), [1, 2])
     with pytest.raises(Refused, match="does your function end"):
         expect_equal(None, 1)
+
+
+def test_expect_also_tells_whatever_goes_wrong_by_one_message():
+    numbers = [1.0, 2.0]
+    expect_also(lambda x: [n + 1 for n in x], (numbers,), [2.0, 3.0], "the message")
+    expect_also(lambda x, by: x * by, (3.0,), 6.0, "the message", by=2)
+    for answer in (lambda x: x, raises(KeyError("k")), lambda x: None, lambda: None):
+        with pytest.raises(Refused, match="the message"):
+            expect_also(answer, (3.0,), 6.0, "the message")
+    with pytest.raises(Refused, match="the message"):
+        expect_also(lambda x: x.clear(), (numbers,), [], "the message")
+    assert numbers == [1.0, 2.0]
+
+
+def test_float64_may_not_become_float32():
+    double = torch.ones(2, dtype=torch.float64)
+    expect_also(lambda x: x, (double,), double, "the message")
+    expect_also(lambda x: x.double(), (double.float(),), double.float(), "the message")
+    with pytest.raises(Refused, match="the message"):
+        expect_also(lambda x: x.float(), (double,), double, "the message")
+    expect_dtype(double, double)
+    with pytest.raises(
+        Refused, match=r"as torch\.float32, and what you were given is torch\.float64"
+    ):
+        expect_dtype(double.float(), double)
+
+
+def test_an_answer_that_switches_gradients_off_is_refused_and_they_are_on_again(doubling):
+    def for_good(x):
+        torch.set_grad_enabled(False)
+        return 2 * x
+
+    assert "`with torch.no_grad():`" in verdict("9.1", for_good)
+    assert torch.is_grad_enabled()
+
+
+def test_a_tensor_in_place_of_a_list_is_told_as_that():
+    with pytest.raises(Refused, match=r"right numbers, but as Tensor: return \[1, 2\]"):
+        expect_equal(torch.tensor([1, 2]), [1, 2])
+    with pytest.raises(Refused, match=r"is tensor\(\[2, 2\]\), but"):
+        expect_equal(torch.tensor([2, 2]), [1, 2])

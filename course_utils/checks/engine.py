@@ -21,6 +21,10 @@ class _TooLong(BaseException):
     """An answer did not end; no Exception, which a learner's `except` could catch."""
 
 
+class _UnsolvedError(NotImplementedError):
+    """Raised by what stands in for an answer that is still open."""
+
+
 class Refused(Exception):
     """The answer is wrong; the text names the misconception behind it."""
 
@@ -67,7 +71,7 @@ def verdict(number: str, answer: Any) -> str:
             with _time_limit(SECONDS):
                 task.check(answer)
     except NotImplementedError as error:
-        if not error.args:  # the stub's own; PyTorch's say what is not implemented
+        if not error.args or isinstance(error, _UnsolvedError):  # PyTorch's own say what is missing
             return "not attempted"
         return _stopped(error, answer)
     except _TooLong as error:
@@ -144,7 +148,7 @@ def pick(number: str, answer: Any, solution: Any = None) -> Any:
 
 def _open(number: str) -> Callable[..., Any]:
     def not_solved_yet(*_: Any, **__: Any) -> Any:
-        raise NotImplementedError(
+        raise _UnsolvedError(
             f"this cell needs exercise {number}, which has no right answer yet: solve it, run its "
             "cells, then this one; or go on with a cell that does not need it"
         )
