@@ -89,9 +89,8 @@ def verdict(number: str, answer: Any) -> str:
         torch.set_grad_enabled(gradients)
     if left != gradients:
         return (
-            "You switched gradients off for everything that follows, so nothing can be trained "
-            "any more. "
-            "Use `with torch.no_grad():`, which ends by itself."
+            "You switched gradients off for everything that follows, so nothing can be trained any "
+            "more. Use `with torch.no_grad():`, which ends by itself."
         )
     return "passed"
 
@@ -240,8 +239,7 @@ def expect_dtype(got: Any, like: Any, what: str = "your result") -> None:
     if got.dtype != like.dtype:
         refuse(
             f"{what} has the right numbers, but as {got.dtype}, and what you were given is "
-            f"{like.dtype}. "
-            "Make new tensors with `dtype=`, or with `torch.zeros_like`"
+            f"{like.dtype}. Make new tensors with `dtype=`, or with `torch.zeros_like`"
         )
 
 

@@ -144,8 +144,7 @@ def matrix_product(answer: Callable[[torch.Tensor, torch.Tensor], Any]) -> None:
             (a, b),
             a @ b,
             f"Right so far, but not for {rows} x {inner} times {inner} x {columns}, with negative "
-            "numbers. "
-            "The sum over k has as many products as A has columns, A.shape[1].",
+            "numbers. The sum over k has as many products as A has columns, A.shape[1].",
         )
 
 

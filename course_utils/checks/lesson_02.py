@@ -79,10 +79,8 @@ def squeezed(answer: Callable[[int], Any]) -> None:
             (length,),
             torch.arange(length) / (length - 1),
             f"Right so far, but for {length} tokens your row has another length or ends beside 1. "
-            "`arange` "
-            "with a step that is a fraction can end one code too late, because the step is "
-            "rounded: count "
-            "whole places first, then divide.",
+            "`arange` with a step that is a fraction can end one code too late, because the step is "
+            "rounded: count whole places first, then divide.",
         )
 
 
@@ -236,9 +234,8 @@ def turn_vector(answer: Callable[..., Any]) -> None:
         answer,
         (still, 1),
         apply_rotary(still[None], torch.tensor([1]), 10000.0)[0],
-        "A pair (0, 0) has no angle of its own, and stays (0, 0). Turn with sine and cosine of "
-        "the place's "
-        "angle; no angle of the vector is needed.",
+        "A pair (0, 0) has no angle of its own, and stays (0, 0). Turn with sine and cosine of the "
+        "place's angle; no angle of the vector is needed.",
     )
 
 

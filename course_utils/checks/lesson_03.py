@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_utils.checks.engine import Refused, exercise, expect_close, refuse
+from course_utils.checks.engine import Refused, exercise, expect_also, expect_close, refuse
 
 Function = Callable[..., Any]
 
@@ -148,33 +148,28 @@ def weights_under_a_mask(answer: Function) -> None:
     _expect_unchanged(given, (scores, mask), ("scores", "mask"))
     mask[1] = False
     _expect_zeros_without_a_key(answer, scores, mask)
-    high = torch.where(mask, scores, scores + 200)
-    got = _table(answer(high.clone(), mask.clone()), high)
-    good = torch.nan_to_num(high.masked_fill(~mask, -math.inf).softmax(dim=-1))
-    if got is None or not torch.allclose(got.float(), good, atol=1e-5):
-        refuse(
+    for moved, message in (
+        (
+            torch.where(mask, scores, scores + 200),
             "Right for these scores, but not when the blocked keys have scores above 200. They still "
             "take part before you block them: a power of e becomes infinite, and 0 times infinity is "
-            "NaN, or it makes the powers of the other keys round to 0. Block the scores first"
-        )
-    raised = scores + 100
-    got = _table(answer(raised.clone(), mask.clone()), raised)
-    good = torch.nan_to_num(raised.masked_fill(~mask, -math.inf).softmax(dim=-1))
-    if got is None or not torch.allclose(got.float(), good, atol=1e-5):
-        refuse(
+            "NaN, or it makes the powers of the other keys round to 0. Block the scores first",
+        ),
+        (
+            scores + 100,
             "Right for these scores, but not when all of them are 100 higher: e to the power of 100 is "
             "infinite in float32. `softmax` subtracts the highest score of each row first, which "
-            "changes no weight; do so, or use it"
-        )
-    low = scores - 50
-    got = _table(answer(low.clone(), mask.clone()), low)
-    good = torch.nan_to_num(low.masked_fill(~mask, -math.inf).softmax(dim=-1))
-    if got is None or not torch.allclose(got.float(), good, atol=1e-5):
-        refuse(
+            "changes no weight; do so, or use it",
+        ),
+        (
+            scores - 50,
             "Right for these scores, but not when all of them are 50 lower. A fixed number in your "
             "code (a blocking score such as -20, a small number added to a sum) works only while "
-            "the scores stay far from it. Minus infinity and `softmax` work for all scores"
-        )
+            "the scores stay far from it. Minus infinity and `softmax` work for all scores",
+        ),
+    ):
+        good = torch.nan_to_num(moved.masked_fill(~mask, -math.inf).softmax(dim=-1))
+        expect_also(answer, (moved, mask), good, message)
 
 
 def _expect_unchanged(given: tuple[Tensor, ...], before: tuple[Tensor, ...], names: Any) -> None:

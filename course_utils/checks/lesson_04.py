@@ -96,9 +96,8 @@ def layer_norm(answer: Any) -> None:
     )
     if torch.as_tensor(got).dtype != x.dtype:
         refuse(
-            "Your result is float32, and x is float64: make new tensors with "
-            "`torch.zeros_like(x)`, and do "
-            "not change the kind of numbers."
+            "Your result is float32, and x is float64: make new tensors with `torch.zeros_like(x)`, "
+            "and do not change the kind of numbers."
         )
     far = 1e8 + torch.tensor([[[0.0, 1, 2, 5]]], dtype=torch.float64)
     expect_also(
@@ -106,8 +105,7 @@ def layer_norm(answer: Any) -> None:
         (far, torch.ones(4).double(), torch.zeros(4).double(), 1e-5),
         F.layer_norm(far - 1e8, (4,)),
         "The mean of the squares minus the squared mean: for large numbers nearly everything "
-        "cancels, and "
-        "rounding is left. Subtract the mean first, then square.",
+        "cancels, and rounding is left. Subtract the mean first, then square.",
         tolerance=1e-3,
     )
 
@@ -291,8 +289,7 @@ def unigram_loss(answer: Any) -> None:
         (torch.tensor([0, 1]), torch.zeros(1000, dtype=torch.long), 4),
         torch.tensor(3.0).log().item(),
         "You multiplied the probabilities first: of many targets the product is too small for a "
-        "computer, "
-        "and becomes 0. Take the logarithm of each, then average.",
+        "computer, and becomes 0. Take the logarithm of each, then average.",
     )
 
 
@@ -342,14 +339,12 @@ def masked_loss(answer: Any) -> None:
     if any(not torch.equal(a, b) for a, b in zip(given, (scores, ids, hidden), strict=True)):
         refuse(
             "You wrote into what you were given (-100 into the ids, perhaps), and it is needed "
-            "again. Use "
-            "`masked_fill` or another function that makes a new tensor."
+            "again. Use `masked_fill` or another function that makes a new tensor."
         )
     if not getattr(answer(scores.clone().requires_grad_(), ids, hidden), "requires_grad", False):
         refuse(
-            "Your loss is a bare number: no gradient flows back from it, and nothing can be "
-            "trained. Stay "
-            "with tensors, without `.item()`."
+            "Your loss is a bare number: no gradient flows back from it, and nothing can be trained. "
+            "Stay with tensors, without `.item()`."
         )
     sure = torch.zeros(1, 3, 4)
     sure[0, 0, 1], sure[0, 1, 2] = 200, 1000
@@ -358,11 +353,9 @@ def masked_loss(answer: Any) -> None:
         answer,
         (sure, torch.tensor([[0, 2, 3]]), gaps),
         torch.tensor(100.0),
-        "Softmax first and the logarithm after breaks down for large scores: a probability "
-        "becomes 0, its "
-        "logarithm infinite, and a small number added hides it. `F.cross_entropy` or "
-        "`log_softmax` takes "
-        "both steps at once.",
+        "Softmax first and the logarithm after breaks down for large scores: a probability becomes "
+        "0, its logarithm infinite, and a small number added hides it. `F.cross_entropy` or "
+        "`log_softmax` takes both steps at once.",
     )
     hidden[1] = False
     expect_also(

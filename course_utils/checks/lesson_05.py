@@ -406,7 +406,6 @@ def cropped_positions(answer: Function) -> None:
         answer,
         (table, (4, 3), 1, 0, (3, 2)),
         torch.cat([table[:, :1], lower], dim=1),
-        "Right inside the grid, but not for a crop that reaches its lower edge: a slice that "
-        "ends at -1 or "
-        "0 counts from the other end",
+        "Right inside the grid, but not for a crop that reaches its lower edge: a slice that ends at "
+        "-1 or 0 counts from the other end",
     )

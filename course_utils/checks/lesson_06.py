@@ -417,9 +417,9 @@ def class_token_map(answer: Any) -> None:
         answer,
         (one, (1, 2)),
         torch.tensor([[[0.3, 0.5]]]),
-        "Right for two images and four heads, but not for one image with one head, the example. "
-        "Take the "
-        "numbers from the shape and the mean over axis 1; `squeeze` removes every axis of size 1.",
+        "Right for two images and four heads, but not for one image with one head, the example. Take "
+        "the numbers from the shape and the mean over axis 1; `squeeze` removes every axis of size "
+        "1.",
     )
 
 

@@ -371,7 +371,7 @@ def batch_norm(answer: Any) -> None:
     expect_close(got[2], new_var, variances, what="the new running variance")
     for value, like in zip(got, (x, old_mean, old_var), strict=True):
         expect_dtype(value, like)
-    other = _normal(2, 7, 5, 2)
+    other = _normal(4, 7, 5, 2)
     right = (other - other.mean((0, 2, 3), keepdim=True)) / (
         other.var((0, 2, 3), correction=0, keepdim=True) + eps
     ).sqrt()
@@ -379,15 +379,15 @@ def batch_norm(answer: Any) -> None:
         lambda *given: answer(*given)[0],
         (other, torch.zeros(7).double(), torch.ones(7).double(), momentum, eps),
         right,
-        "Right so far, but not for a batch of 2 images with 7 channels and 5 x 2 places. Take the sizes "
+        "Right so far, but not for a batch of 4 images with 7 channels and 5 x 2 places. Take the sizes "
         "from x.",
     )
     expect_also(
         lambda *given: answer(*given)[2],
         (other, torch.zeros(7).double(), torch.ones(7).double(), 1.0, eps),
         other.var((0, 2, 3)),
-        "The new running variance is right so far, but not for a batch of 2 images with 7 channels and "
-        "5 x 2 places. Take the sizes from x: each channel has 2 * 5 * 2 numbers.",
+        "The new running variance is right so far, but not for a batch of 4 images with 7 channels and "
+        "5 x 2 places. Take the sizes from x: each channel has 4 * 5 * 2 numbers.",
     )
 
 
@@ -463,9 +463,8 @@ def feature_vectors(answer: Any) -> None:
             )
         if not all(parameter.requires_grad for parameter in model.parameters()):
             refuse(
-                "Your function froze the weights, and the caller cannot train on. "
-                "`torch.no_grad()` leaves "
-                "the weights as they are."
+                "Your function froze the weights, and the caller cannot train on. `torch.no_grad()` "
+                "leaves the weights as they are."
             )
         if any(part._forward_hooks or part._forward_pre_hooks for part in model.modules()):
             refuse(
@@ -479,7 +478,7 @@ def feature_vectors(answer: Any) -> None:
             answer,
             (model, batch),
             right,
-            "Right so far, but not for one image, or for a map that is no square. `squeeze()` "
-            "drops every "
-            "axis of size 1, the batch as well; the mean goes over both axes, however long they are.",
+            "Right so far, but not for one image, or for a map that is no square. `squeeze()` drops "
+            "every axis of size 1, the batch as well; the mean goes over both axes, however long "
+            "they are.",
         )

@@ -100,9 +100,8 @@ def fair_pairs(answer: Any) -> None:
         answer,
         (runs, "stem"),
         [(0, 1)],
-        "Right so far, but not for runs whose settings stand in another order, or hold a "
-        "dictionary. Look "
-        "settings up by their names, not their places, and compare value by value, with `!=`.",
+        "Right so far, but not for runs whose settings stand in another order, or hold a dictionary. "
+        "Look settings up by their names, not their places, and compare value by value, with `!=`.",
     )
 
 
@@ -275,9 +274,8 @@ def crossing(answer: Any) -> None:
             answer,
             (x, one, other),
             place,
-            "Equal is a meeting, too, whether the lines cross there or touch, at the first size "
-            "or at the "
-            f"last: for {one} and {other} they first meet at {place:.0f}.",
+            "Equal is a meeting, too, whether the lines cross there or touch, at the first size or "
+            f"at the last: for {one} and {other} they first meet at {place:.0f}.",
         )
     expect_also(
         answer,

@@ -356,8 +356,7 @@ def pca(answer: Any) -> None:
     if not torch.is_tensor(got):
         refuse(
             f"Your result is of type {type(got).__name__}, and the lesson goes on with PyTorch's "
-            "tensors: "
-            "`torch.from_numpy` makes one of an array."
+            "tensors: `torch.from_numpy` makes one of an array."
         )
     expect_close(_mirrored(got), _mirrored(right), {m: _mirrored(w) for m, w in mistakes.items()})
     expect_dtype(got, vectors)

@@ -77,8 +77,7 @@ def freeze_all_but(answer: Any) -> None:
         if not all(part.training for part in last.modules()):
             refuse(
                 "The head is in evaluation mode, so its own dropout and batch norm would not work as "
-                "in "
-                "training. Freeze all, then set the head to training mode."
+                "in training. Freeze all, then set the head to training mode."
             )
         total = sum(p.numel() for p in model.parameters())
         expect_equal(
@@ -86,8 +85,7 @@ def freeze_all_but(answer: Any) -> None:
             right,
             {
                 "You counted tensors. A weight matrix of 3 x 7 is one tensor and 21 numbers that "
-                "training "
-                "may change.": len(list(last.parameters())),
+                "training may change.": len(list(last.parameters())),
                 "You counted all weights of the network. Count those that take a gradient.": total,
                 "You counted what is frozen. Asked is what is left to train.": total - right,
             },
@@ -123,14 +121,13 @@ def _expect_only_the_head(answer: Any, came_frozen: bool) -> None:
     if came_frozen:
         refuse(
             "The network came frozen and in evaluation mode, but for one norm: then not the head "
-            "alone is "
-            "free. Set all gradients and modes yourself: first those of `model`, then those of the head."
+            "alone is free. Set all gradients and modes yourself: first those of `model`, then those "
+            "of the head."
         )
     refuse(
-        "Right so far, but not for a network with a parameter of its own (a class token), a part called "
-        "`fc1` beside `fc`, and a part behind the head. Freeze `model` as a whole; then take the "
-        "head by "
-        "its whole name, with `getattr`, and free it."
+        "Right so far, but not for a network with a parameter of its own (a class token), a part "
+        "called `fc1` beside `fc`, and a part behind the head. Freeze `model` as a whole; then take "
+        "the head by its whole name, with `getattr`, and free it."
     )
 
 
@@ -142,24 +139,20 @@ def _expect_still(model: nn.Module, last: nn.Module) -> None:
     if len(before) < len(norms):
         refuse(
             "Your function took the running statistics of batch norm away. They must stay as they "
-            "are: "
-            "they are what pictures are centered with."
+            "are: they are what pictures are centered with."
         )
     model(torch.randn(4, 3, 8, 8))
     moved = [not torch.equal(m.running_mean, old) for m, old in zip(norms, before, strict=True)]  # type: ignore[arg-type]
     if any(moved):
         refuse(
             "No weight outside of the head takes a gradient, and yet the network moves: its batch "
-            "norm is "
-            "in training mode, and every batch changes the running mean and variance. Freezing "
-            "takes "
-            "evaluation mode, too."
+            "norm is in training mode, and every batch changes the running mean and variance. "
+            "Freezing takes evaluation mode, too."
         )
     if any(m.training for m in model.modules() if isinstance(m, nn.Dropout) and m not in inside):
         refuse(
             "Dropout outside of the head is still in training mode, so the frozen features are "
-            "random. "
-            "All of the frozen part belongs in evaluation mode, not batch norm alone."
+            "random. All of the frozen part belongs in evaluation mode, not batch norm alone."
         )
 
 
@@ -200,16 +193,14 @@ def intersection_over_union(answer: Any) -> None:
             "positive product. No *side* may be less than 0.": (
                 free.clamp(min=0) / (sizes[0] + sizes[1] - free.clamp(min=0))
             ),
-            "You divided by the sum of both areas. The part that both cover is in it twice: "
-            "subtract it "
-            "once.": shared / (sizes[0] + sizes[1]),
+            "You divided by the sum of both areas. The part that both cover is in it twice: subtract "
+            "it once.": shared / (sizes[0] + sizes[1]),
             "You divided by the smaller area. The union is what at least one of them covers.": (
                 shared / torch.minimum(*torch.broadcast_tensors(*sizes))
             ),
             "You divided by the area of the first boxes. The union counts both.": shared / sizes[0],
             "You counted both edges as pixels (+ 1). Here a box goes from edge to edge: x2 - x1 is "
-            "its "
-            "width.": wide / (wider[0][:, None] + wider[1] - wide),
+            "its width.": wide / (wider[0][:, None] + wider[1] - wide),
             "You read the last two numbers as width and height. They are the right and the lower "
             "edge.": (_overlap(*as_size)),
             "Your result is the intersection alone. Divide it by the union.": shared,
@@ -272,11 +263,9 @@ def sample_places(answer: Any) -> None:
         ends = torch.linspace(start, end, cells, dtype=torch.float64)
         mistakes = {
             "You are half a place too far to the right and down: place number i has its middle at "
-            "stride * "
-            "(i + 1/2), so subtract the half after dividing.": middles / stride,
+            "stride * (i + 1/2), so subtract the half after dividing.": middles / stride,
             "You subtracted the half in pixels. It is half a *place*: first divide by the stride, "
-            "then "
-            "subtract.": (middles - 0.5) / stride,
+            "then subtract.": (middles - 0.5) / stride,
             "You subtracted the half, but from pixels. It belongs to places: first divide by the "
             "stride.": middles - 0.5,
             "You added the half. Pixel 0 lies before the middle of place 0, at -1/2.": middles
@@ -287,14 +276,12 @@ def sample_places(answer: Any) -> None:
             ),
             "Your numbers are pixels. Divide by the stride to get places of the map.": middles,
             "You rounded down to whole places, as RoIPool did. Here nothing is rounded: between "
-            "places the "
-            "values are interpolated.": right.floor(),
+            "places the values are interpolated.": right.floor(),
             "You rounded to whole places. Here nothing is rounded: between places the values are "
             "interpolated.": right.round(),
             "You took where each cell begins. It is read in its middle.": edges / stride - 0.5,
             "You spread the points from edge to edge. Each cell is read in its own middle, so the "
-            "first "
-            "point is half a cell inside.": ends / stride - 0.5,
+            "first point is half a cell inside.": ends / stride - 0.5,
             "You multiplied by the stride. The map is smaller than the picture: divide.": (
                 middles * stride - 0.5
             ),
@@ -368,9 +355,8 @@ def suppress(answer: Any) -> None:
         right = _greedy(given, sure, limit)
         order = sure.argsort(descending=True).tolist()
         mistakes: dict[str, Any] = {
-            "A box that was itself removed removes nobody: compare with the boxes that are kept, "
-            "not with "
-            "all that are surer.": _greedy(given, sure, limit, chain=True),
+            "A box that was itself removed removes nobody: compare with the boxes that are kept, not "
+            "with all that are surer.": _greedy(given, sure, limit, chain=True),
             "You compared with the last kept box only. Any kept box may overlap it.": (
                 _greedy(given, sure, limit, last=True)
             ),
@@ -399,16 +385,14 @@ def suppress(answer: Any) -> None:
         (three, torch.tensor([0.5, 0.5, 0.2]), 0.3),
         [0, 1],
         "Two boxes may have the same score, and looking a row up by its score finds one of them "
-        "only. Sort "
-        "rows (`argsort`), not scores.",
+        "only. Sort rows (`argsort`), not scores.",
     )
     expect_also(
         lambda *given: [int(row) for row in answer(*given)],
         (three, torch.tensor([-0.5, -3.0, -1.0]), 0.3),
         [0, 1],
-        "A score may be negative (a logit): a number such as 0 is no mark for 'removed'. Use "
-        "minus infinity, "
-        "or a list of rows.",
+        "A score may be negative (a logit): a number such as 0 is no mark for 'removed'. Use minus "
+        "infinity, or a list of rows.",
     )
 
 
@@ -437,21 +421,18 @@ def precision_recall(answer: Any) -> None:
             precision,
             found / boxes,
             {
-                "Your precision divides by all boxes of the list. After each box count only the boxes "
-                "so "
-                "far.": found / len(hits),
+                "Your precision divides by all boxes of the list. After each box count only the "
+                "boxes so far.": found / len(hits),
                 "Your precision divides by the number of objects. That is recall: precision is the "
-                "share of "
-                "*boxes* that is right.": found / objects,
+                "share of *boxes* that is right.": found / objects,
                 "Your precision starts to count at 0: after the first box there is one box, not "
                 "none.": (found / (boxes - 1)),
                 "You did not add up: precision after a box counts all hits so far, not this box "
                 "alone.": (right / boxes),
                 "You returned one number. Asked is precision after *each* box.": found[-1]
                 / len(hits),
-                "Your precision never falls: you took the best of what follows. That is a later step, "
-                "average "
-                "precision's.": (found / boxes).flip(0).cummax(0).values.flip(0),
+                "Your precision never falls: you took the best of what follows. That is a later "
+                "step, average precision's.": (found / boxes).flip(0).cummax(0).values.flip(0),
             },
             what="precision",
         )
@@ -459,9 +440,8 @@ def precision_recall(answer: Any) -> None:
             recall,
             found / objects,
             {
-                "Your recall divides by the hits. It must divide by all objects that there are: those "
-                "that "
-                "were never found count, too.": found / max(float(found[-1]), 1.0),
+                "Your recall divides by the hits. It must divide by all objects that there are: "
+                "those that were never found count, too.": found / max(float(found[-1]), 1.0),
                 "Your recall divides by the number of boxes. Recall is the share of *objects* that is "
                 "found.": (found / len(hits)),
                 "Your recall divides by the boxes so far. That is precision.": found / boxes,

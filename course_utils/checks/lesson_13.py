@@ -163,9 +163,8 @@ def combine(answer: Any) -> None:
             answer,
             ([torch.tensor(one), torch.tensor(other)], [3, 1]),
             torch.tensor(expected),
-            "Right for matrices only: a bias's gradient has one axis. Multiply each gradient by "
-            "its number, "
-            "then add.",
+            "Right for matrices only: a bias's gradient has one axis. Multiply each gradient by its "
+            "number, then add.",
         )
 
 

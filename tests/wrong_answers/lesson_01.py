@@ -664,6 +664,11 @@ def adds_up_lists(encode, sentences, language):
     return len(tokens[language]) / len(tokens["en"])
 
 
+def adds_up_a_set_of_lengths(encode, sentences, language):
+    there = sum({len(encode(s[language])) for s in sentences})
+    return there / sum({len(encode(s["en"])) for s in sentences})
+
+
 BANK = {
     "1.1": [
         (forgets_how_often_a_word_occurs, "counted each word once"),
@@ -743,6 +748,7 @@ BANK = {
         (replaces_the_sentences_by_their_lengths, "changed the sentences"),
         (not_relative, "How much more is that than in English"),
         (adds_up_lists, "returns bytes"),
+        (adds_up_a_set_of_lengths, "occurs twice counts twice"),
     ],
     "1.5": [
         (rows_for_the_vocabulary, "transposed"),

@@ -513,6 +513,14 @@ def makes_fractional_steps(length):
     return torch.arange(0, 1 + step, step), step
 
 
+def asks_the_vector_for_its_angle(vector, position, base=10000.0):
+    pairs = vector.unflatten(0, (-1, 2))
+    speeds = base ** (-2 * torch.arange(len(pairs)) / len(vector))
+    angle = (pairs[:, 1] / pairs[:, 0]).atan() + torch.pi * (pairs[:, 0] < 0)
+    angle = angle + position * speeds
+    return (pairs.norm(dim=1)[:, None] * torch.stack([angle.cos(), angle.sin()], 1)).flatten()
+
+
 BANK = {
     "2.1": [
         (as_many_gaps_as_tokens, "one gap fewer than tokens"),
@@ -578,6 +586,7 @@ BANK = {
         (whole_places, "a whole number"),
         (places_from_one_in_a_turn, "counted from 1"),
         (floored_in_a_turn, "divided with //"),
+        (asks_the_vector_for_its_angle, "has no angle of its own"),
     ],
     "2.4": [
         (bonus, "your numbers are positive"),

@@ -406,6 +406,14 @@ def renames_the_arguments(y, x, w, p, prefix=1):
     return prefix + y // p * (w // p) + x // p
 
 
+def ends_slices_before_zero(positions, old_grid, top, left, new_grid):
+    grid = positions[:, 1:].unflatten(1, old_grid)
+    bottom, right = top + new_grid[0] - old_grid[0], left + new_grid[1] - old_grid[1]
+    crop = grid[:, top : bottom or None, left : right or None]
+    crop = crop if bottom else grid[:, top:bottom, left : right or None]
+    return torch.cat([positions[:, :1], crop.flatten(1, 2)], dim=1)
+
+
 BANK = {
     "5.1": [
         (reshapes_at_once, "no number was moved"),
@@ -491,5 +499,6 @@ BANK = {
         (resizes_the_table, "do not interpolate"),
         (ends_slices_at_their_length, "ends at top + height"),
         (leaves_the_crop_a_grid, "still stand in a grid"),
+        (ends_slices_before_zero, "lower edge"),
     ],
 }

@@ -511,6 +511,27 @@ def leaves_a_hook(model, images):
     return kept[-1]
 
 
+def normalizes_three_channels(x, running_mean, running_var, momentum, eps):
+    mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+    normal = (x - mean.reshape(1, 3, 1, 1)) / (var + eps).sqrt().reshape(1, 3, 1, 1)
+    return (
+        normal,
+        (1 - momentum) * running_mean + momentum * mean,
+        (1 - momentum) * running_var + momentum * x.var((0, 2, 3)),
+    )
+
+
+def takes_the_width_for_the_batch(x, running_mean, running_var, momentum, eps):
+    mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+    normal = (x - mean[:, None, None]) / (var + eps).sqrt()[:, None, None]
+    items = x.shape[2] * x.shape[3] ** 2
+    return (
+        normal,
+        (1 - momentum) * running_mean + momentum * mean,
+        (1 - momentum) * running_var + momentum * var * items / (items - 1),
+    )
+
+
 BANK = {
     "7.1": [
         (flips_as_in_mathematics, "flipped the kernel"),
@@ -572,6 +593,8 @@ BANK = {
         (returns_the_output_only, "three tensors"),
         (leaves_the_running_statistics, "did not move it"),
         (stores_the_deviation, "standard deviation"),
+        (normalizes_three_channels, "7 channels"),
+        (takes_the_width_for_the_batch, "4 * 5 * 2 numbers"),
     ],
     "7.5": [
         (returns_logits, "logits"),

@@ -465,6 +465,16 @@ def misses_a_meeting_at_the_first_size(sizes, one, other):
     return None
 
 
+def skips_the_lowest_bin(confidence, right, bins):
+    error = 0.0
+    for k in range(1, bins):
+        inside = (confidence > k / bins) & (confidence <= (k + 1) / bins)
+        if inside.any():
+            gap = confidence[inside].mean() - right[inside].double().mean()
+            error += inside.sum().item() / len(right) * gap.abs().item()
+    return error
+
+
 BANK = {
     "9.1": [
         (takes_whatever_differs_in_the_question, "confounded pairs"),
@@ -539,5 +549,6 @@ BANK = {
         (counts_borders_twice, "counted in both"),
         (takes_means_of_empty_bins, "empty bin has no mean"),
         (sums_over_answers, "sum over all answers"),
+        (skips_the_lowest_bin, "Count bins from 0"),
     ],
 }

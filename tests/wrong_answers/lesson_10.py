@@ -397,6 +397,28 @@ def counts_what_was_found_twice(found, truth):
     return ((found[:, :, None] == truth[:, None]).sum() / truth.numel()).item()
 
 
+def wants_to_be_told_the_pooling(inside, pool):
+    if inside.dim() == 4:
+        return inside.mean(dim=(-2, -1))
+    return inside[:, 0] if pool == "cls" else inside.mean(dim=1)
+
+
+def squeezes_tokens(inside, pool="cls"):
+    if inside.dim() == 4:
+        return inside.mean(dim=(-2, -1))
+    return inside[:, :1].squeeze() if pool == "cls" else inside.mean(dim=1)
+
+
+def finds_rows_by_their_score(scores, labels, k):
+    hits = 0
+    for query in range(len(scores)):
+        row = scores[query].tolist()
+        others = row[:query] + row[query + 1 :]
+        for score in sorted(others, reverse=True)[:k]:
+            hits += int(labels[row.index(score)] == labels[query])
+    return hits / (len(scores) * k)
+
+
 BANK = {
     "10.1": [
         (averages_the_channels, "over the channels"),
@@ -413,6 +435,8 @@ BANK = {
         (always_takes_the_class_token, "There is no class token then"),
         (leaves_a_patch_out, "all tokens are patches"),
         (forgets_that_maps_have_four_axes, "four axes"),
+        (wants_to_be_told_the_pooling, "Keep the default"),
+        (squeezes_tokens, "The batch axis is gone"),
     ],
     "10.2": [
         (inner_product, "left the lengths out"),
@@ -448,6 +472,7 @@ BANK = {
         (ranks_along_columns, "row i, not column i"),
         (skips_the_query_among_k, "k others"),
         (fills_with_minus_a_hundred, "only minus infinity"),
+        (finds_rows_by_their_score, "Look up rows"),
     ],
     "10.4": [
         (does_not_center, "did not center"),

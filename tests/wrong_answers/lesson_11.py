@@ -348,6 +348,38 @@ def counts_with_a_fractional_step(start, end, cells, stride):
     return (torch.arange(start, end, step) + step / 2) / stride - 0.5
 
 
+def adds_a_small_number_to_the_union(a, b):
+    corner = torch.maximum(a[:, None, :2], b[:, :2])
+    shared = (torch.minimum(a[:, None, 2:], b[:, 2:]) - corner).clamp(min=0).prod(-1)
+    areas = [(x[:, 2:] - x[:, :2]).prod(-1) for x in (a, b)]
+    return shared / (areas[0][:, None] + areas[1] - shared + 1e-6)
+
+
+def _greedily(boxes, scores, limit, rows):
+    kept = []
+    for row in rows:
+        corner = torch.maximum(boxes[row, :2], boxes[kept, :2])
+        shared = (torch.minimum(boxes[row, 2:], boxes[kept, 2:]) - corner).clamp(min=0).prod(-1)
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+        if not (shared / (areas[row] + areas[kept] - shared) > limit).any():
+            kept.append(row)
+    return kept
+
+
+def finds_rows_by_their_score(boxes, scores, limit):
+    given = scores.tolist()
+    return _greedily(boxes, scores, limit, {given.index(s): 0 for s in sorted(given)[::-1]})
+
+
+def takes_zero_for_removed(boxes, scores, limit):
+    order = scores.argsort(descending=True).tolist()
+    return _greedily(boxes, scores, limit, [row for row in order if scores[row] > 0])
+
+
+def yields_rows(boxes, scores, limit):
+    yield from _greedily(boxes, scores, limit, scores.argsort(descending=True).tolist())
+
+
 BANK = {
     "11.1": [
         (stops_gradients_only, "batch norm is in training mode"),
@@ -377,6 +409,7 @@ BANK = {
         (takes_the_hull, "the box around both"),
         (compares_first_with_first, "all pairs"),
         (overlap_of_partial_only, "lies inside the other"),
+        (adds_a_small_number_to_the_union, "however small"),
     ],
     "11.3": [
         (forgets_the_half, "half a place too far"),
@@ -402,6 +435,9 @@ BANK = {
         (returns_boxes, "you returned boxes"),
         (returns_a_mask, "you returned a mask"),
         (returns_sorted_places, "places in the sorted order"),
+        (finds_rows_by_their_score, "same score"),
+        (takes_zero_for_removed, "may be negative"),
+        (yields_rows, "can be read once"),
     ],
     "11.5": [
         (divides_by_all_boxes, "only the boxes so far"),
